@@ -1,0 +1,179 @@
+//! Everything that a judge may look at: what was asked for, what happened, and what is left.
+//!
+//! The runner fills it, the store keeps it, `recheck` reads it back. Invariants get nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::StepKind;
+use crate::fault::FaultPlan;
+use crate::ledger::Ledger;
+use crate::name::{Key, Name};
+use crate::topology::Topology;
+
+/// A column or field map, in name order.
+pub type Fields = BTreeMap<String, Value>;
+
+/// What the scenario was about, known before anything happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// `family::name`.
+    pub scenario: String,
+    /// What was under test.
+    pub topology: Topology,
+    /// Kinds of step that must occur, or the trial is invalid.
+    pub must_see: BTreeSet<StepKind>,
+    /// The faults, in the order in which they were armed.
+    pub faults: Vec<FaultPlan>,
+    /// What was injected, in order; canaries included.
+    pub injected: Vec<Injected>,
+    /// Invariants that this scenario waives, each with its reason.
+    #[serde(default)]
+    pub waived: BTreeMap<String, String>,
+    /// Most milliseconds from the last healing to the canary's last effect.
+    pub recovery_budget_ms: u64,
+}
+
+/// One injected report or message, and what must become of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Injected {
+    /// Its key.
+    pub key: Key,
+    /// The report's sequence number; absent for messages that are about no report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Name in the corpus or generator.
+    pub name: String,
+    /// How often it was published on purpose.
+    pub times: u32,
+    /// What must become of it.
+    pub expect: Expect,
+    /// It was sent by the harness to show recovery, not by the scenario.
+    #[serde(default)]
+    pub canary: bool,
+}
+
+/// What must become of an injected message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ends", rename_all = "snake_case")]
+pub enum Expect {
+    /// It has its effects.
+    Effect {
+        /// Its canonical tags.
+        tags: BTreeSet<String>,
+        /// It is public, so that its event is published.
+        public: bool,
+        /// It is also active and publicly owned, so that the renderer shows it once its analysis is valid.
+        rendered: bool,
+    },
+    /// It ends in the dead-letter queue of every queue of these roles, and has no effect.
+    DeadLetter {
+        /// Roles of the queues whose consumers reject it.
+        queues: BTreeSet<Name>,
+        /// XXH3 (64 bit) of its body, in hex.
+        hash: String,
+    },
+}
+
+/// What is left when a trial has come to rest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EndState {
+    /// Rows of the source table before the services started to work on them, by sequence number; each is the
+    /// SHA-256 over its columns, in hex.
+    pub source_before: BTreeMap<u64, String>,
+    /// The same, at the end.
+    pub source_after: BTreeMap<u64, String>,
+    /// Columns of the source table that events are compared with, by sequence number.
+    pub source: BTreeMap<u64, Fields>,
+    /// Rows of the analysis table, in the order of key and language; duplicates stay visible.
+    pub analysis: Vec<AnalysisRow>,
+    /// Sequence numbers whose publication time is set.
+    pub published: BTreeSet<u64>,
+    /// Usage counts by canonical tag.
+    pub tags: BTreeMap<String, i64>,
+    /// Links between reports and tags; duplicates stay visible.
+    pub links: Vec<(u64, String)>,
+    /// What the renderer holds; absent when the topology names no such endpoint.
+    pub rendered: Option<Rendered>,
+    /// Queues by their name on the broker: work queues, retry queues and dead-letter queues.
+    pub queues: BTreeMap<Name, QueueState>,
+    /// Messages in the dead-letter queues, by the role of the queue they were rejected from.
+    pub dead: BTreeMap<Name, Vec<DeadLetter>>,
+    /// Services by role.
+    pub services: BTreeMap<Name, ServiceState>,
+}
+
+/// One row of the analysis table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnalysisRow {
+    /// The report.
+    pub seq: u64,
+    /// Its language.
+    pub language: String,
+    /// All its columns.
+    pub fields: Fields,
+}
+
+/// What the renderer holds in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rendered {
+    /// Sequence numbers of its points, as listed; duplicates stay visible.
+    pub points: Vec<u64>,
+    /// Totals by brand.
+    pub brands: BTreeMap<String, u64>,
+    /// Total of physical reports, as it says itself.
+    pub physical: u64,
+    /// Total of digital reports, as it says itself.
+    pub digital: u64,
+}
+
+/// A queue at rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueState {
+    /// Ready messages.
+    pub ready: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// Two readings, apart, agreed.
+    pub stable: bool,
+}
+
+/// A dead-lettered message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Which message it is, if that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// XXH3 (64 bit) of its body, in hex.
+    pub hash: String,
+    /// Length of its body.
+    pub size: u64,
+    /// The broker's reason (`rejected`, `expired`, ..), from `x-death`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A service's container at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// It runs.
+    pub running: bool,
+    /// Exit code, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i64>,
+    /// Status of its health endpoint; 0 without an answer.
+    pub health: u16,
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// What was asked for.
+    pub plan: Plan,
+    /// What happened.
+    pub ledger: Ledger,
+    /// What is left.
+    pub end: EndState,
+}
