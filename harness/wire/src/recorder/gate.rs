@@ -1,0 +1,304 @@
+//! Triggers that hold: the unit that fires one stops where it is until the fault has taken effect.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use harness_model::event::{Fate, FaultChange, Step};
+use harness_model::fault::Trigger;
+use harness_model::name::Name;
+use tokio::sync::{oneshot, watch};
+
+use super::{Recorder, State, Verdict};
+
+/// An armed trigger.
+///
+/// Matches are counted from the moment of arming. The unit in which the count reaches the trigger's `nth` is held: the
+/// units before it go on, it and everything behind it in that direction of that connection stays. From then on every
+/// further match on any connection is held as well, so that nothing past the nth slips through, until
+/// [`Gate::release`]. A held unit whose connection dies is released as [`Fate::Cut`]. The ledger tells all of it:
+/// `fault armed`, the event, `held`, `fault fired`, `released`.
+#[derive(Debug)]
+#[must_use = "dropping a gate disarms it and forwards what it holds"]
+pub struct Gate {
+    id: u64,
+    seen: Arc<Seen>,
+    recorder: Recorder,
+}
+
+/// What a gate has seen; outlives the release.
+#[derive(Debug, Default)]
+struct Seen {
+    count: AtomicU64,
+    fired: watch::Sender<Option<u64>>,
+}
+
+/// The recorder's side of a [`Gate`].
+#[derive(Debug)]
+pub(super) struct Armed {
+    id: u64,
+    fault: Name,
+    trigger: Trigger,
+    seen: Arc<Seen>,
+    /// The event that fired it.
+    fired: Option<u64>,
+    /// Who waits, by the event that is held.
+    held: BTreeMap<u64, oneshot::Sender<Fate>>,
+}
+
+/// A unit that waits. Dropping it before it was released means that its connection died.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    parts: Vec<Part>,
+    recorder: Recorder,
+}
+
+/// One reason to wait.
+#[derive(Debug)]
+struct Part {
+    fault: Name,
+    event: u64,
+    wait: Wait,
+}
+
+#[derive(Debug)]
+enum Wait {
+    Gate {
+        id: u64,
+        released: oneshot::Receiver<Fate>,
+    },
+    Timer(Duration),
+    Done,
+}
+
+pub(super) fn arm(id: u64, fault: Name, trigger: Trigger, recorder: Recorder) -> (Armed, Gate) {
+    let seen = Arc::new(Seen::default());
+    let armed = Armed {
+        id,
+        fault,
+        trigger,
+        seen: Arc::clone(&seen),
+        fired: None,
+        held: BTreeMap::new(),
+    };
+    (armed, Gate { id, seen, recorder })
+}
+
+impl Gate {
+    /// Resolves to the number of the event that fired the trigger; never, if that does not happen. Safe to cancel.
+    pub async fn fired(&self) -> u64 {
+        let mut fired = self.seen.fired.subscribe();
+        match fired.wait_for(Option::is_some).await.map(|event| *event) {
+            Ok(Some(event)) => event,
+            // The sender lives in `self`, and the predicate wants `Some`.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Matches so far.
+    pub fn count(&self) -> u64 {
+        self.seen.count.load(Ordering::Relaxed)
+    }
+
+    /// Number of units that are held right now.
+    pub fn holding(&self) -> usize {
+        let state = self.recorder.lock();
+        state
+            .gates
+            .iter()
+            .find(|armed| armed.id == self.id)
+            .map_or(0, |armed| armed.held.len())
+    }
+
+    /// Opens the gate for good: the unit that fired it meets `fate`, the others that it holds are forwarded. Does
+    /// nothing if it was released before; disarms it if it has not fired.
+    pub fn release(&self, fate: Fate) {
+        let mut state = self.recorder.lock();
+        let Some(index) = state.gates.iter().position(|armed| armed.id == self.id) else {
+            return;
+        };
+        let armed = state.gates.remove(index);
+        for (event, waiting) in armed.held {
+            let fate = if armed.fired == Some(event) {
+                fate
+            } else {
+                Fate::Forwarded
+            };
+            state.append_fault(Step::Released {
+                fault: armed.fault.clone(),
+                event,
+                fate,
+            });
+            // A receiver that is gone was dropped after the lock was taken; its connection is dead either way.
+            let _ = waiting.send(fate);
+        }
+        self.recorder.publish(&mut state);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.release(Fate::Forwarded);
+    }
+}
+
+impl State {
+    /// Counts the events from index `first` on. With `hold`, the unit that they are is held by every gate that it
+    /// fires or that is closed to it.
+    pub(super) fn fire(&mut self, first: usize, mut hold: Option<&mut Hold>) {
+        let mut about = Vec::new();
+        for armed in &mut self.gates {
+            let mut stop = None;
+            for event in &self.events[first..] {
+                let count = armed.trigger.on.count(event);
+                if count == 0 {
+                    continue;
+                }
+                let total = armed.seen.count.fetch_add(count, Ordering::Relaxed) + count;
+                let fires = armed.fired.is_none() && total >= armed.trigger.nth;
+                if fires {
+                    armed.fired = Some(event.n);
+                }
+                if armed.fired.is_some() && stop.is_none() {
+                    stop = Some((event.n, fires));
+                }
+            }
+            let Some((event, fires)) = stop else { continue };
+            if let Some(hold) = &mut hold {
+                let (release, released) = oneshot::channel();
+                armed.held.insert(event, release);
+                let fault = armed.fault.clone();
+                about.push(Step::Held {
+                    fault: fault.clone(),
+                    event,
+                });
+                hold.parts.push(Part {
+                    fault,
+                    event,
+                    wait: Wait::Gate {
+                        id: armed.id,
+                        released,
+                    },
+                });
+            }
+            if fires {
+                let change = FaultChange::Fired { by: event };
+                about.push(Step::Fault {
+                    id: armed.fault.clone(),
+                    change,
+                });
+                armed.seen.fired.send_replace(Some(event));
+            }
+        }
+        for step in about {
+            self.append_fault(step);
+        }
+    }
+
+    /// What is to become of the unit that the events from index `first` on are. Gates come before rules.
+    pub(super) fn judge(&mut self, first: usize, recorder: &Recorder) -> Verdict {
+        let mut hold = Hold {
+            parts: Vec::new(),
+            recorder: recorder.clone(),
+        };
+        let end = self.events.len();
+        self.fire(first, Some(&mut hold));
+        if !hold.parts.is_empty() {
+            return Verdict::Hold(hold);
+        }
+        match self.apply_rules(first..end) {
+            None => Verdict::Pass,
+            Some((.., super::Action::Drop)) => Verdict::Do(Fate::Dropped),
+            Some((.., super::Action::Duplicate)) => Verdict::Do(Fate::Duplicated),
+            Some((.., super::Action::Reorder)) => Verdict::Do(Fate::Reordered),
+            Some((fault, event, super::Action::Delay(time))) => {
+                hold.parts.push(Part {
+                    fault,
+                    event,
+                    wait: Wait::Timer(time),
+                });
+                Verdict::Hold(hold)
+            }
+        }
+    }
+}
+
+impl Hold {
+    /// Resolves when every gate that holds the unit is released, to the gravest of their fates.
+    pub(crate) async fn wait(&mut self) -> Fate {
+        let mut worst = Fate::Forwarded;
+        for part in &mut self.parts {
+            let fate = match &mut part.wait {
+                // A gate sends before it is gone.
+                Wait::Gate { released, .. } => released.await.unwrap_or(Fate::Forwarded),
+                Wait::Timer(time) => {
+                    delay(*time).await;
+                    let mut state = self.recorder.lock();
+                    let (fault, event) = (part.fault.clone(), part.event);
+                    state.append_fault(Step::Released {
+                        fault,
+                        event,
+                        fate: Fate::Forwarded,
+                    });
+                    self.recorder.publish(&mut state);
+                    Fate::Forwarded
+                }
+                Wait::Done => Fate::Forwarded,
+            };
+            part.wait = Wait::Done;
+            if gravity(fate) > gravity(worst) {
+                worst = fate;
+            }
+        }
+        worst
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a delay is the fault that was asked for; nothing else sleeps"
+)]
+async fn delay(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+fn gravity(fate: Fate) -> u8 {
+    match fate {
+        Fate::Forwarded => 0,
+        Fate::Duplicated => 1,
+        Fate::Reordered => 2,
+        Fate::Dropped => 3,
+        Fate::Cut => 4,
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.parts.iter().all(|part| matches!(part.wait, Wait::Done)) {
+            return;
+        }
+        let mut state = self.recorder.lock();
+        for part in &self.parts {
+            let lost = match &part.wait {
+                // If the gate does not know it any more, it was released a moment ago, and the ledger says how.
+                Wait::Gate { id, .. } => state
+                    .gates
+                    .iter_mut()
+                    .find(|armed| armed.id == *id)
+                    .is_some_and(|armed| armed.held.remove(&part.event).is_some()),
+                Wait::Timer(_) => true,
+                Wait::Done => false,
+            };
+            if lost {
+                let (fault, event) = (part.fault.clone(), part.event);
+                state.append_fault(Step::Released {
+                    fault,
+                    event,
+                    fate: Fate::Cut,
+                });
+            }
+        }
+        self.recorder.publish(&mut state);
+    }
+}

@@ -1,0 +1,290 @@
+//! One direction of a connection: read, decode, record, and only then forward.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use harness_model::event::{Ending, Fate, Side, Step};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::watch;
+
+use super::TapSpec;
+use super::connection::End;
+use crate::codec::{Codec, Direction, Unit};
+use crate::recorder::{Hold, Link, Verdict};
+
+/// Size of a read.
+const CHUNK: usize = 64 * 1024;
+/// A larger buffer is given back after use.
+const KEEP: usize = 1024 * 1024;
+
+/// What the two directions of a connection share. Both run in one task, so the codec and the ledger see the same order.
+pub(super) struct Pipe<'a> {
+    spec: &'a TapSpec,
+    link: &'a Link,
+    frozen: watch::Receiver<bool>,
+    codec: Mutex<Box<dyn Codec>>,
+    /// Whether the codec has given up, so that bytes pass unread.
+    opaque: watch::Sender<bool>,
+    client_ended: watch::Sender<bool>,
+    server_ended: watch::Sender<bool>,
+}
+
+/// One direction.
+pub(super) struct Lane<'a, 'b, 'c> {
+    pipe: &'a Pipe<'a>,
+    direction: Direction,
+    from: &'b mut ReadHalf<'c>,
+    to: &'b mut WriteHalf<'c>,
+    units: Vec<Unit>,
+    /// Bytes that are recorded and may be written.
+    out: Vec<u8>,
+    /// Bytes of a reordered unit: they follow the next unit.
+    late: Vec<u8>,
+    /// Nothing of this direction is left in the codec.
+    raw: bool,
+}
+
+/// Resolves as soon as bytes may pass.
+pub(super) async fn thaw(frozen: &watch::Receiver<bool>) {
+    if *frozen.borrow() {
+        // An error means that the tap is gone; then the connection is about to be dropped, too.
+        drop(frozen.clone().wait_for(|frozen| !frozen).await);
+    }
+}
+
+async fn set(flag: &watch::Sender<bool>) {
+    // The sender outlives the call, so this cannot fail.
+    drop(flag.subscribe().wait_for(|set| *set).await);
+}
+
+impl<'a> Pipe<'a> {
+    pub(super) fn new(spec: &'a TapSpec, link: &'a Link, frozen: watch::Receiver<bool>) -> Self {
+        Self {
+            spec,
+            link,
+            frozen,
+            codec: Mutex::new((spec.codec)()),
+            opaque: watch::Sender::new(false),
+            client_ended: watch::Sender::new(false),
+            server_ended: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn lane<'b, 'c>(
+        &'a self,
+        direction: Direction,
+        from: &'b mut ReadHalf<'c>,
+        to: &'b mut WriteHalf<'c>,
+    ) -> Lane<'a, 'b, 'c> {
+        let (units, out, late) = Default::default();
+        Lane {
+            pipe: self,
+            direction,
+            from,
+            to,
+            units,
+            out,
+            late,
+            raw: false,
+        }
+    }
+
+    fn codec(&self) -> MutexGuard<'_, Box<dyn Codec>> {
+        self.codec.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self, side: Side) -> &watch::Sender<bool> {
+        if side == Side::Client {
+            &self.client_ended
+        } else {
+            &self.server_ended
+        }
+    }
+}
+
+impl Lane<'_, '_, '_> {
+    fn source(&self) -> Side {
+        match self.direction {
+            Direction::ToServer => Side::Client,
+            Direction::ToClient => Side::Server,
+        }
+    }
+
+    fn destination(&self) -> Side {
+        match self.direction {
+            Direction::ToServer => Side::Server,
+            Direction::ToClient => Side::Client,
+        }
+    }
+
+    /// Moves bytes until the source ends its stream, and passes that on.
+    ///
+    /// # Errors
+    /// Why the other direction has to end, too.
+    pub(super) async fn pump(mut self) -> Result<(), End> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = tokio::select! {
+                biased;
+                read = self.from.read(&mut chunk) => read.map_err(|_| End::Reset(self.source()))?,
+                () = set(&self.pipe.opaque), if !self.raw => {
+                    self.flush_codec().await?;
+                    continue;
+                }
+            };
+            match read {
+                0 => break,
+                read if *self.pipe.opaque.borrow() => {
+                    self.flush_codec().await?;
+                    self.out.extend_from_slice(&chunk[..read]);
+                    self.write().await?;
+                }
+                read => self.forward(&chunk[..read]).await?,
+            }
+        }
+        self.flush_codec().await?;
+        self.out.append(&mut self.late);
+        self.write().await?;
+        thaw(&self.pipe.frozen).await;
+        let step = Step::Disconnect {
+            to: self.pipe.spec.backend,
+            by: self.source(),
+            how: Ending::Fin,
+        };
+        self.pipe.spec.recorder.step(self.pipe.link, step);
+        self.pipe.ended(self.source()).send_replace(true);
+        self.to
+            .shutdown()
+            .await
+            .map_err(|_| End::Reset(self.destination()))
+    }
+
+    /// Forwards what the codec has kept of an incomplete unit.
+    async fn flush_codec(&mut self) -> Result<(), End> {
+        if !self.raw {
+            let rest = self.pipe.codec().leftover(self.direction);
+            self.out.extend_from_slice(&rest);
+            self.raw = *self.pipe.opaque.borrow();
+        }
+        self.write().await
+    }
+
+    /// Decodes, records and forwards a chunk.
+    async fn forward(&mut self, chunk: &[u8]) -> Result<(), End> {
+        let mut units = std::mem::take(&mut self.units);
+        let decoded = self.pipe.codec().push(self.direction, chunk, &mut units);
+        let mut from = 0;
+        while from < units.len() {
+            from += self.record(&mut units[from..]).await?;
+        }
+        units.clear();
+        self.units = units;
+        if let Err(undecodable) = decoded {
+            let step = Step::Opaque {
+                to: self.pipe.spec.backend,
+                why: undecodable.why,
+            };
+            self.pipe.spec.recorder.step(self.pipe.link, step);
+            self.pipe.opaque.send_replace(true);
+            self.flush_codec().await?;
+        }
+        Ok(())
+    }
+
+    /// Records and forwards units up to and including the first that is treated specially; says how many.
+    async fn record(&mut self, units: &mut [Unit]) -> Result<usize, End> {
+        thaw(&self.pipe.frozen).await;
+        let recorded = {
+            // While this guard lives nobody can freeze the tap, so that no event is recorded whose bytes do not pass.
+            let frozen = self.pipe.frozen.borrow();
+            if *frozen {
+                return Ok(0);
+            }
+            let recorded = self.pipe.spec.recorder.record(self.pipe.link, units);
+            let passed = match recorded.verdict {
+                Verdict::Pass => recorded.units,
+                Verdict::Hold(_) | Verdict::Do(_) => recorded.units - 1,
+            };
+            for unit in &units[..passed] {
+                self.queue(&unit.bytes);
+            }
+            self.write_some()?;
+            recorded
+        };
+        self.write().await?;
+        let fate = match recorded.verdict {
+            Verdict::Pass => return Ok(recorded.units),
+            Verdict::Do(fate) => fate,
+            Verdict::Hold(hold) => self.hold(hold).await?,
+        };
+        let bytes = &units[recorded.units - 1].bytes;
+        match fate {
+            Fate::Forwarded => self.queue(bytes),
+            Fate::Duplicated => {
+                self.queue(bytes);
+                self.queue(bytes);
+            }
+            Fate::Reordered => self.late.extend_from_slice(bytes),
+            Fate::Dropped => {}
+            Fate::Cut => return Err(End::Cut(harness_model::fault::Cut::Rst)),
+        }
+        self.write().await?;
+        Ok(recorded.units)
+    }
+
+    /// Waits for the fate of a unit, as long as its connection lives.
+    async fn hold(&self, mut hold: Hold) -> Result<Fate, End> {
+        tokio::select! {
+            biased;
+            fate = hold.wait() => Ok(fate),
+            _ = self.from.ready(Interest::ERROR) => Err(End::Reset(self.source())),
+            () = set(self.pipe.ended(self.destination())) => Err(End::Lost),
+        }
+    }
+
+    fn queue(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        self.out.append(&mut self.late);
+    }
+
+    /// Writes as much as fits into the socket's buffer.
+    fn write_some(&mut self) -> Result<(), End> {
+        let mut written = 0;
+        while written < self.out.len() {
+            match self.to.try_write(&self.out[written..]) {
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => return Err(End::Reset(self.destination())),
+            }
+        }
+        self.out.drain(..written);
+        Ok(())
+    }
+
+    /// Writes what is queued.
+    async fn write(&mut self) -> Result<(), End> {
+        while !self.out.is_empty() {
+            let frozen = {
+                let frozen = self.pipe.frozen.borrow();
+                if !*frozen {
+                    self.write_some()?;
+                }
+                *frozen
+            };
+            if frozen {
+                thaw(&self.pipe.frozen).await;
+            } else if !self.out.is_empty() {
+                tokio::select! {
+                    biased;
+                    // Whether it is writable is found out by writing.
+                    _ = self.to.writable() => {}
+                    _ = self.from.ready(Interest::ERROR) => return Err(End::Reset(self.source())),
+                }
+            }
+        }
+        if self.out.capacity() > KEEP {
+            self.out = Vec::new();
+        }
+        Ok(())
+    }
+}
