@@ -6,16 +6,28 @@
 //! database and the services call them.
 //!
 //! [`Topology::parse`] (in [`parse`]) reads the TOML form and refuses a mistake with file, line, span and what was
-//! expected instead. [`template`] fills in the environment of a service.
+//! expected instead. [`template`] fills in the environment of a service. A role may be written with letters, digits,
+//! `_` and `-`; `broker`, `database` and `services` are no roles of services, because [`Topology::set_image`] takes
+//! them for something else.
+//!
+//! Files are not opened here, and no name is made up: where a broker's convention would derive one name from another
+//! (a dead-letter queue from its queue), the file says both.
 
+mod check;
+mod nearest;
 pub mod parse;
 pub mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
+
+/// What [`Topology::set_image`] takes besides the roles of services.
+const RESERVED: [&str; 3] = ["broker", "database", "services"];
 
 /// A pipeline under test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +58,9 @@ pub struct Topology {
     /// Services may reach addresses outside the trial.
     #[serde(default)]
     pub outside: bool,
+    /// The rows that a report is, in the order in which they are inserted before its message is published.
+    #[serde(default)]
+    pub inject: Vec<Insert>,
     /// Where effects are found.
     pub effects: Effects,
     /// The event that a report ends in.
@@ -116,6 +131,10 @@ pub struct Queue {
     pub kind: QueueKind,
     /// The roles of the routes it is bound to.
     pub bind: Vec<Name>,
+    /// No service of this topology consumes it: one copy of each message published to its routes stays in it, so it
+    /// is not empty at rest. A queue without a consumer has to say so; one with a consumer must not.
+    #[serde(default)]
+    pub sink: bool,
     /// Where rejected messages go.
     #[serde(default)]
     pub dead_letter: Option<DeadLetter>,
@@ -180,6 +199,23 @@ pub struct Step {
     pub env: BTreeMap<String, String>,
 }
 
+/// One row (or one for each item of a list) that is inserted for a report before its message is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Insert {
+    /// Table.
+    pub table: String,
+    /// A list field of the report: one row for each of its items, whose value is the field `item`.
+    #[serde(default)]
+    pub for_each: Option<Name>,
+    /// Only if this field of the report is neither null nor absent.
+    #[serde(default, rename = "if")]
+    pub only_if: Option<Name>,
+    /// Columns, and the field of the report that each takes: `seq`, `image` (its bytes), `item`, or a field of
+    /// [`crate::report::Report`].
+    pub columns: BTreeMap<String, Name>,
+}
+
 /// A service under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -222,11 +258,17 @@ pub struct Service {
 pub struct Health {
     /// Path.
     pub path: String,
-    /// Status of a healthy service.
+    /// Status of a healthy service: 200, unless said otherwise.
+    #[serde(default = "ok")]
     pub status: u16,
     /// JSON pointer (RFC 6901) to the boolean that tells broker connectivity.
     #[serde(default)]
     pub broker: Option<String>,
+}
+
+/// The status code of HTTP for success.
+fn ok() -> u16 {
+    200
 }
 
 /// Where the effects of a report are found.
@@ -383,7 +425,66 @@ pub struct EventPart {
     pub fields: Vec<String>,
 }
 
+/// Why [`Topology::set_image`] changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Nothing with an image has this role.
+    #[error("unknown role `{role}` of an image: {}; known: {}",
+        nearest.as_ref().map_or("nothing is like it".to_owned(), |near| format!("did you mean `{near}`?")),
+        known.join(", "))]
+    Role {
+        /// The role asked for.
+        role: String,
+        /// The known role that is most like it.
+        nearest: Option<String>,
+        /// All roles that [`Topology::set_image`] takes.
+        known: Vec<String>,
+    },
+    /// The reference is empty.
+    #[error("no image reference for `{role}`: expected for example `{role}=repository:tag`")]
+    Empty {
+        /// The role asked for.
+        role: String,
+    },
+}
+
 impl Topology {
+    /// Gives the image `reference` to `role`: `broker`, `database`, a service, or `services` for all of them.
+    /// Migration containers are not services; their images are set in the file only.
+    pub fn set_image(&mut self, role: &str, reference: &str) -> Result<(), ImageError> {
+        if reference.is_empty() {
+            return Err(ImageError::Empty {
+                role: role.to_owned(),
+            });
+        }
+        match role {
+            "broker" => reference.clone_into(&mut self.broker.image),
+            "database" => reference.clone_into(&mut self.database.image),
+            "services" => self
+                .services
+                .values_mut()
+                .for_each(|found| reference.clone_into(&mut found.image)),
+            _ => {
+                let Some(service) = self.services.get_mut(role) else {
+                    return Err(self.no_image(role));
+                };
+                reference.clone_into(&mut service.image);
+            }
+        }
+        Ok(())
+    }
+
+    fn no_image(&self, role: &str) -> ImageError {
+        let services = self.services.keys().map(Name::as_str);
+        let known: Vec<_> = RESERVED.into_iter().chain(services).map(str::to_owned).collect();
+        let nearest = nearest::nearest(role, known.iter().map(String::as_str)).map(str::to_owned);
+        ImageError::Role {
+            role: role.to_owned(),
+            nearest,
+            known,
+        }
+    }
+
     /// The queue with this role.
     pub fn queue(&self, role: &str) -> Option<&Queue> {
         self.queues.get(role)
@@ -396,7 +497,10 @@ impl Topology {
 
     /// The role of the queue that the broker calls `name`.
     pub fn queue_role(&self, name: &str) -> Option<&Name> {
-        self.queues.iter().find(|(_, queue)| queue.name == name).map(|(role, _)| role)
+        self.queues
+            .iter()
+            .find(|(_, queue)| queue.name == name)
+            .map(|(role, _)| role)
     }
 
     /// The role of the route with this exchange name and routing key.
@@ -404,13 +508,19 @@ impl Topology {
         self.routes
             .iter()
             .find(|(_, route)| {
-                route.key == key && self.exchanges.get(&route.exchange).is_some_and(|found| found.name == exchange)
+                route.key == key
+                    && self
+                        .exchanges
+                        .get(&route.exchange)
+                        .is_some_and(|found| found.name == exchange)
             })
             .map(|(role, _)| role)
     }
 
     /// The service that consumes the queue with this role.
     pub fn consumer_of(&self, queue: &str) -> Option<(&Name, &Service)> {
-        self.services.iter().find(|(_, service)| service.consumes.as_deref() == Some(queue))
+        self.services
+            .iter()
+            .find(|(_, service)| service.consumes.as_deref() == Some(queue))
     }
 }
