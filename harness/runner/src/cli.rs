@@ -1,0 +1,487 @@
+//! The command line: `harness`.
+//!
+//! Without a command it runs scenarios. Results go to stdout, complaints and moving lines to stderr. Every way to end
+//! is an [`Exit`], returned and never taken by force, so that everything that was opened is closed.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use harness_model::seed::Seed;
+use harness_model::verdict::{Kind, Verdict};
+use tokio::runtime::Runtime;
+
+use crate::cancel::Cancel;
+use crate::config::{self, Settings, Source};
+use crate::environment::Environment;
+use crate::exit::{Exit, Refusal};
+use crate::kit::{Commands, Kit};
+use crate::report::json::Json;
+use crate::report::pretty::Pretty;
+use crate::report::scene::{self, Scene};
+use crate::report::{Finished, Reporter};
+use crate::run::{self, Planned, Summary};
+use crate::scenario::Scenario;
+use crate::trial::{self, Limits, Shared};
+use crate::{logging, store};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "harness",
+    version,
+    about = "Runs a message pipeline for real, breaks it at an exact step, and says what became of every report",
+    args_conflicts_with_subcommands = true,
+    after_long_help = after_help()
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios (what happens without a command, too)
+    Run(RunArgs),
+    /// List scenarios
+    List {
+        /// Only scenarios with this in their name, or `family::*`
+        filters: Vec<String>,
+        /// How to show them
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show how images are resolved, and make them available
+    Images(TargetArgs),
+    /// Check engine, images and host
+    Doctor(TargetArgs),
+    /// Remove what earlier runs left behind
+    Gc,
+    /// Judge a stored trial again, without containers
+    Recheck {
+        /// Folder of the trial
+        #[arg(value_name = "TRIAL_DIR")]
+        dir: Utf8PathBuf,
+    },
+    /// Run a stored trial's scenario again, with its seed, topology and images
+    Reproduce {
+        /// Folder of the trial
+        #[arg(value_name = "TRIAL_DIR")]
+        dir: Utf8PathBuf,
+        /// How often
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        times: u32,
+        #[command(flatten)]
+        how: HowArgs,
+    },
+    /// Measure the harness
+    Bench {
+        /// Which measurements; all, if none is named
+        names: Vec<String>,
+        /// How often each is taken
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    #[command(hide = true)]
+    PoolServer {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Only scenarios with this in their name, or `family::*`
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+    /// Filters are whole names
+    #[arg(long)]
+    exact: bool,
+    /// Seed of the run; decides order, workload and schedule
+    #[arg(long, value_name = "N")]
+    seed: Option<Seed>,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+struct TargetArgs {
+    /// Topology file
+    #[arg(long, value_name = "FILE")]
+    topology: Option<Utf8PathBuf>,
+    /// Use this image for a role; can be given several times
+    #[arg(long = "image", value_name = "ROLE=REF", value_parser = config::image)]
+    image: Vec<(String, String)>,
+    /// Where images come from
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    images: Option<Source>,
+}
+
+#[derive(Debug, Args)]
+struct HowArgs {
+    /// Trials at the same time [default: 2]
+    #[arg(long, value_name = "N", value_parser = config::jobs)]
+    jobs: Option<usize>,
+    /// Folder of the run store [default: target/harness]
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+    /// How to show what happens
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Show where each trial's time went
+    #[arg(long)]
+    timings: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Pretty,
+    /// One JSON object a line
+    Json,
+}
+
+impl TargetArgs {
+    fn merge(self, settings: &mut Settings) {
+        let under_test = &mut settings.under_test;
+        under_test.topology = self.topology.or(under_test.topology.take());
+        under_test.source = self.images.unwrap_or(under_test.source);
+        under_test.images.extend(self.image);
+    }
+}
+
+fn after_help() -> String {
+    let mut text = "Examples:\n  \
+        harness                               every scenario\n  \
+        harness --seed 3 broker::             scenarios with `broker::` in their name, as seed 3 has them\n  \
+        harness run --image tags=tags:dev     with another image for one role\n  \
+        harness reproduce target/harness/latest/broker.kill --times 10\n\nExit codes:\n"
+        .to_owned();
+    for exit in Exit::ALL {
+        text.push_str(&format!("  {:>3}  {}\n", exit.code(), exit.meaning()));
+    }
+    text.push_str("\nHARNESS_TOPOLOGY, HARNESS_IMAGES, HARNESS_SEED, HARNESS_JOBS, HARNESS_OUT and HARNESS_LOG set the same things.");
+    text
+}
+
+/// The command line's `main`.
+pub fn main<K: Commands>(kit: &K) -> ExitCode {
+    let stderr = &mut io::stderr();
+    match Settings::from_process() {
+        Ok(settings) => dispatch(kit, std::env::args_os(), settings, &mut io::stdout(), stderr).into(),
+        Err(refusal) => refuse(&refusal, stderr).into(),
+    }
+}
+
+/// Does what `args` (the first is the program's name) ask for.
+pub fn dispatch<K: Commands>(
+    kit: &K,
+    args: impl IntoIterator<Item = OsString>,
+    settings: Settings,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => {
+            let command = cli.command.unwrap_or(Command::Run(cli.run));
+            command
+                .perform(kit, settings, out)
+                .unwrap_or_else(|refusal| refuse(&refusal, err))
+        }
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let text = error.render();
+            drop(if asked {
+                write!(out, "{text}")
+            } else {
+                write!(err, "{text}")
+            });
+            if asked { Exit::Passed } else { Exit::Refused }
+        }
+    }
+}
+
+fn refuse(refusal: &Refusal, err: &mut dyn Write) -> Exit {
+    // Where stderr is gone, the exit code still says it.
+    drop(writeln!(err, "error: {}", refusal.what));
+    if let Some(hint) = &refusal.hint {
+        drop(writeln!(err, "hint: {hint}"));
+    }
+    refusal.exit
+}
+
+impl Command {
+    fn perform<K: Commands>(
+        self,
+        kit: &K,
+        mut settings: Settings,
+        out: &mut dyn Write,
+    ) -> Result<Exit, Refusal> {
+        match self {
+            Self::Run(args) => {
+                args.target.merge(&mut settings);
+                let seed = args.seed.unwrap_or_else(|| settings.run_seed(&entropy()));
+                let planned = run::plan(kit.catalogue(), &args.filters, args.exact, seed)?;
+                Ok(run(kit, &mut settings, &planned, seed, args.how, out)?.exit)
+            }
+            Self::List { filters, format } => list(kit.catalogue(), &filters, format, out),
+            Self::Images(target) => {
+                target.merge(&mut settings);
+                with_runtime(|runtime| runtime.block_on(kit.images(&settings, out)))
+            }
+            Self::Doctor(target) => {
+                target.merge(&mut settings);
+                with_runtime(|runtime| runtime.block_on(kit.doctor(&settings, out)))
+            }
+            Self::Gc => with_runtime(|runtime| runtime.block_on(kit.gc(&settings, out))),
+            Self::Recheck { dir } => recheck(kit, &dir, out),
+            Self::Reproduce { dir, times, how } => reproduce(kit, settings, &dir, times, how, out),
+            Self::Bench { names, runs, target } => {
+                target.merge(&mut settings);
+                with_runtime(|runtime| runtime.block_on(kit.bench(&settings, &names, runs, out)))
+            }
+            Self::PoolServer { args } => {
+                with_runtime(|runtime| runtime.block_on(kit.pool_server(&settings, &args)))
+            }
+        }
+    }
+}
+
+/// What a drawn seed is drawn from.
+pub(crate) fn entropy() -> String {
+    format!(
+        "{} {}",
+        jiff::Timestamp::now().as_nanosecond(),
+        std::process::id()
+    )
+}
+
+fn with_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    let runtime = Runtime::new().map_err(|error| Refusal {
+        exit: Exit::Bug,
+        what: format!("cannot start the runtime: {error}"),
+        hint: None,
+    })?;
+    let context = runtime.enter();
+    let result = work(&runtime);
+    drop(context);
+    // Tasks that are still there belong to nobody any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+fn run<K: Kit>(
+    kit: &K,
+    settings: &mut Settings,
+    planned: &[Planned<'_, <K::Environment as Environment>::Cx>],
+    seed: Seed,
+    how: HowArgs,
+    out: &mut dyn Write,
+) -> Result<Summary, Refusal> {
+    settings.jobs = how.jobs.unwrap_or(settings.jobs);
+    settings.out = how.out.or(settings.out.take());
+    logging::init(&settings.log)?;
+    let run = store::Run::create(&settings.out_dir(), None, store::KEPT)?;
+    kit.available(settings).map_err(Refusal::engine)?;
+    with_runtime(|runtime| {
+        let cancel = Cancel::default();
+        cancel
+            .on_signals(runtime.handle())
+            .map_err(|error| Refusal::config(format!("cannot wait for signals: {error}")))?;
+        let environment = runtime.block_on(async {
+            tokio::select! {
+                environment = kit.environment(settings) => environment,
+                () = cancel.cancelled() => {
+                    Err(Refusal { exit: Exit::Interrupted, what: "interrupted".to_owned(), hint: None })
+                }
+            }
+        })?;
+        let shared = Shared {
+            environment: &environment,
+            judge: kit.judge(),
+            limits: Limits::default(),
+            run: &run,
+            under_test: &settings.under_test,
+            cancel: &cancel,
+        };
+        let mut reporter: Box<dyn Reporter + '_> = match how.format {
+            Format::Json => Box::new(Json(out)),
+            Format::Pretty => Box::new(Pretty::new(out, io::stderr().is_terminal(), how.timings)),
+        };
+        Ok(run::execute(
+            &shared,
+            planned,
+            seed,
+            settings.jobs,
+            runtime.handle(),
+            &mut *reporter,
+        ))
+    })
+}
+
+fn list<C>(
+    catalogue: &[Scenario<C>],
+    filters: &[String],
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Exit, Refusal> {
+    let selected: Vec<_> = catalogue
+        .iter()
+        .filter(|scenario| run::selects(filters, false, scenario.name))
+        .collect();
+    let width = selected
+        .iter()
+        .map(|scenario| scenario.name.len())
+        .max()
+        .unwrap_or(0);
+    for Scenario {
+        name,
+        doc,
+        needs,
+        budget,
+        must_see,
+        waive,
+        ..
+    } in selected
+    {
+        let written = match format {
+            Format::Pretty => writeln!(out, "{name:width$}  {doc}"),
+            Format::Json => {
+                let waive: serde_json::Map<_, _> = waive
+                    .iter()
+                    .map(|(id, reason)| ((*id).to_owned(), (*reason).into()))
+                    .collect();
+                let line = serde_json::json!({
+                    "name": name, "doc": doc, "needs": needs, "budget_s": budget.as_secs_f64(),
+                    "must_see": must_see, "waive": waive,
+                });
+                writeln!(out, "{line}")
+            }
+        };
+        written.map_err(unwritable)?;
+    }
+    Ok(Exit::Passed)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
+fn unwritable(error: io::Error) -> Refusal {
+    Refusal::config(format!("cannot write the output: {error}"))
+}
+
+/// Judges stored evidence; what the trial's own course had shown is taken over from the store.
+fn recheck<K: Kit>(kit: &K, dir: &Utf8PathBuf, out: &mut dyn Write) -> Result<Exit, Refusal> {
+    let stored = store::read(dir)?;
+    let mut findings = stored.about.course.clone();
+    if !findings.iter().any(|finding| finding.kind == Kind::Infra) {
+        findings.extend(trial::judge(kit.judge(), &stored.evidence));
+    }
+    let verdict = Verdict {
+        timings: stored.verdict.timings,
+        ..Verdict::of(findings)
+    };
+    let finished = Finished {
+        trial: dir.file_name().unwrap_or_default().to_owned(),
+        scenario: stored.about.scenario,
+        seed: stored.about.seed,
+        dir: dir.clone(),
+        scene: Scene::cut(&verdict.findings, &stored.evidence, &store::read_logs(dir)),
+        verdict,
+    };
+    let write = |out: &mut dyn Write| {
+        writeln!(out, "{}", scene::headline(&finished))?;
+        scene::write(&finished, out)?;
+        if stored.verdict.findings != finished.verdict.findings {
+            writeln!(
+                out,
+                "  the stored verdict is {}, with other findings",
+                stored.verdict.kind.word()
+            )?;
+        }
+        Ok(())
+    };
+    write(out).map_err(unwritable)?;
+    Ok(Exit::of([finished.verdict.kind]))
+}
+
+/// Runs a stored trial again. The last line says how often the verdict came out the same, by kind and rules, and how
+/// often the schedule did; the exit code is that of the run.
+fn reproduce<K: Kit>(
+    kit: &K,
+    mut settings: Settings,
+    dir: &Utf8PathBuf,
+    times: u32,
+    how: HowArgs,
+    out: &mut dyn Write,
+) -> Result<Exit, Refusal> {
+    let (about, verdict) = (store::read_about(dir)?, store::read_verdict(dir)?);
+    let mut planned = run::plan(
+        kit.catalogue(),
+        std::slice::from_ref(&about.scenario),
+        true,
+        about.seed,
+    )?;
+    planned.iter_mut().for_each(|planned| planned.seed = about.seed);
+    let scenario = planned[0].scenario;
+    planned.extend((1..times).map(|_| Planned {
+        scenario,
+        seed: about.seed,
+    }));
+    settings.under_test = about.under_test;
+    let json = matches!(how.format, Format::Json);
+    let summary = run(kit, &mut settings, &planned, about.seed, how, out)?;
+
+    let signature = |verdict: &Verdict| {
+        let rules = verdict
+            .findings
+            .iter()
+            .filter(|finding| finding.kind == verdict.kind);
+        (
+            verdict.kind,
+            rules
+                .map(|finding| finding.rule.clone())
+                .collect::<std::collections::BTreeSet<_>>(),
+        )
+    };
+    let same = summary
+        .finished
+        .iter()
+        .filter(|ended| signature(&ended.verdict) == signature(&verdict))
+        .count();
+    let schedule = store::read_schedule(dir).ok();
+    let schedules = summary
+        .finished
+        .iter()
+        .filter(|ended| store::read_schedule(&ended.dir).ok() == schedule)
+        .count();
+    if !json {
+        writeln!(
+            out,
+            "reproduced {same} of {times}; the same schedule {schedules} of {times}"
+        )
+        .map_err(unwritable)?;
+    }
+    Ok(summary.exit)
+}
+
+impl From<store::StoreError> for Refusal {
+    fn from(error: store::StoreError) -> Self {
+        let refusal = Self::config(error.to_string());
+        match error {
+            store::StoreError::Write { .. } => refusal.hint("name another folder with --out or HARNESS_OUT"),
+            store::StoreError::Read { .. } => {
+                refusal.hint("a trial that ended before its evidence was collected cannot be judged again")
+            }
+            _ => refusal,
+        }
+    }
+}

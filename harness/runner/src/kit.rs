@@ -1,0 +1,59 @@
+//! What a front end needs from whoever brings the scenarios.
+
+use std::io::Write;
+
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::exit::{Exit, Refusal};
+use crate::scenario::Scenario;
+use crate::trial::Judge;
+
+/// A catalogue, and the environment that its scenarios run in.
+pub trait Kit: Send + Sync + 'static {
+    /// The environment.
+    type Environment: Environment;
+
+    /// All scenarios. Cheap: it is asked for by every listing.
+    fn catalogue(&self) -> &'static [Scenario<<Self::Environment as Environment>::Cx>];
+
+    /// The judge of every trial.
+    fn judge(&self) -> Judge;
+
+    /// Whether there is an engine, as far as that can be told without talking to it: at most the existence of a
+    /// socket is looked at. The error says what was looked for.
+    fn available(&self, settings: &Settings) -> Result<(), String>;
+
+    /// Brings up what all trials of the run share. It must not outlast an interruption: the future is dropped.
+    fn environment(&self, settings: &Settings) -> impl Future<Output = Result<Self::Environment, Refusal>>;
+}
+
+/// Commands of the command line that need the world. Everything they have to say goes to `out`.
+pub trait Commands: Kit {
+    /// Shows how each role's image is resolved, and makes it available.
+    fn images(&self, settings: &Settings, out: &mut dyn Write)
+    -> impl Future<Output = Result<Exit, Refusal>>;
+
+    /// Checks engine, images and host, and says what to do about each thing that is missing.
+    fn doctor(&self, settings: &Settings, out: &mut dyn Write)
+    -> impl Future<Output = Result<Exit, Refusal>>;
+
+    /// Removes what earlier runs left behind, by run label only.
+    fn gc(&self, settings: &Settings, out: &mut dyn Write) -> impl Future<Output = Result<Exit, Refusal>>;
+
+    /// Runs the named measurements (all, without names), each `runs` times.
+    fn bench(
+        &self,
+        settings: &Settings,
+        names: &[String],
+        runs: u32,
+        out: &mut dyn Write,
+    ) -> impl Future<Output = Result<Exit, Refusal>>;
+
+    /// Serves the pool in this process until nobody needs it any more. Started by the harness itself, with arguments
+    /// that only it knows.
+    fn pool_server(
+        &self,
+        settings: &Settings,
+        args: &[String],
+    ) -> impl Future<Output = Result<Exit, Refusal>>;
+}

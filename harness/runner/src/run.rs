@@ -1,0 +1,214 @@
+//! A run: which scenarios, in which order, on how many threads.
+//!
+//! Each trial has a thread of its own, on which its body is polled; the runtime is shared. The thread that calls
+//! [`execute`] starts trials and feeds the reporter. The two sides share a channel and nothing else.
+
+use std::sync::mpsc;
+
+use harness_model::seed::Seed;
+use harness_model::verdict::{Finding, Kind};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::environment::Environment;
+use crate::exit::{Exit, Refusal};
+use crate::panics::caught;
+use crate::report::{Event, Finished, Reporter, Totals};
+use crate::scenario::Scenario;
+use crate::trial::{self, Shared};
+
+/// A scenario and the seed to run it with.
+#[derive(Debug)]
+pub struct Planned<'a, C: 'static> {
+    /// The scenario.
+    pub scenario: &'a Scenario<C>,
+    /// The trial's seed.
+    pub seed: Seed,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Summary {
+    /// Its trials, in the order in which they ended.
+    pub finished: Vec<Finished>,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+/// Whether one of `filters` selects `name`: by equality if `exact`, else by family (`family::*`) or as a part of it.
+/// Without filters everything is selected.
+pub fn selects(filters: &[String], exact: bool, name: &str) -> bool {
+    let selected = |filter: &String| match filter.strip_suffix('*') {
+        _ if exact => name == filter,
+        Some(family) => name.starts_with(family),
+        None => name.contains(filter.as_str()),
+    };
+    filters.is_empty() || filters.iter().any(selected)
+}
+
+/// The selected scenarios, each with the seed that follows from the run's seed and its name, in an order that follows
+/// from the run's seed.
+///
+/// # Errors
+/// Nothing is selected; the hint names what comes closest.
+pub fn plan<'a, C>(
+    catalogue: &'a [Scenario<C>],
+    filters: &[String],
+    exact: bool,
+    seed: Seed,
+) -> Result<Vec<Planned<'a, C>>, Refusal> {
+    let mut planned: Vec<_> = catalogue
+        .iter()
+        .filter(|scenario| selects(filters, exact, scenario.name))
+        .map(|scenario| Planned {
+            scenario,
+            seed: seed.derive(scenario.name),
+        })
+        .collect();
+    if planned.is_empty() {
+        return Err(nothing(catalogue, filters));
+    }
+    let order = seed.derive("order");
+    planned.sort_by_key(|planned| (order.derive(planned.scenario.name), planned.scenario.name));
+    Ok(planned)
+}
+
+fn nothing<C>(catalogue: &[Scenario<C>], filters: &[String]) -> Refusal {
+    let mut near: Vec<_> = catalogue
+        .iter()
+        .map(|scenario| {
+            let distance = filters.iter().map(|filter| distance(filter, scenario.name)).min();
+            (distance.unwrap_or(usize::MAX), scenario.name)
+        })
+        .collect();
+    near.sort_unstable();
+    let names: Vec<_> = near.iter().take(3).map(|(_, name)| *name).collect();
+    let what = format!("no scenario is selected by {}", filters.join(" "));
+    let refusal = Refusal {
+        exit: Exit::NothingSelected,
+        what,
+        hint: None,
+    };
+    if names.is_empty() {
+        refusal
+    } else {
+        refusal.hint(format!("closest are {}", names.join(", ")))
+    }
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, &y) in b.iter().enumerate() {
+            let replaced = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Runs what is planned, `jobs` trials at a time. After an interruption no trial is begun.
+pub fn execute<E: Environment>(
+    shared: &Shared<'_, E>,
+    planned: &[Planned<'_, E::Cx>],
+    seed: Seed,
+    jobs: usize,
+    runtime: &Handle,
+    reporter: &mut dyn Reporter,
+) -> Summary {
+    let started = Instant::now();
+    let mut reader_is_there = true;
+    let mut show = |event: &Event| {
+        if reader_is_there && let Err(error) = reporter.show(event) {
+            reader_is_there = false;
+            tracing::warn!(%error, "the report cannot be written any more");
+        }
+    };
+    show(&Event::RunStarted {
+        run: shared.run.id.clone(),
+        seed,
+        trials: planned.len(),
+        dir: shared.run.dir.clone(),
+    });
+
+    let mut finished: Vec<Finished> = Vec::new();
+    let mut totals = Totals::default();
+    let mut bug = false;
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        let mut waiting = planned.iter();
+        let mut running = 0;
+        loop {
+            while running < jobs
+                && !shared.cancel.is_cancelled()
+                && let Some(next) = waiting.next()
+            {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    let ended =
+                        runtime.block_on(caught(trial::run(shared, next.scenario, next.seed, &sender)));
+                    let ended = ended.unwrap_or_else(|message| {
+                        let what = format!("the runner panicked: {message}");
+                        let finding = Finding::new(Kind::Infra, "bug", what);
+                        trial::without_trial(next.scenario.name, next.seed, &shared.run.dir, finding)
+                    });
+                    // The receiver outlives every trial.
+                    drop(sender.send(Event::TrialFinished(Box::new(ended))));
+                });
+                running += 1;
+            }
+            if running == 0 {
+                break;
+            }
+            // Cannot fail: this thread holds a sender, and every trial that runs sends its end.
+            let Ok(event) = receiver.recv() else { break };
+            show(&event);
+            if let Event::TrialFinished(ended) = event {
+                running -= 1;
+                totals.count(ended.verdict.kind);
+                bug |= ended.verdict.findings.iter().any(|finding| finding.rule == "bug");
+                finished.push(*ended);
+            }
+        }
+    });
+
+    let exit = if bug {
+        Exit::Bug
+    } else if shared.cancel.is_cancelled() {
+        Exit::Interrupted
+    } else {
+        Exit::of(finished.iter().map(|ended| ended.verdict.kind))
+    };
+    totals.not_run = planned.len() - finished.len();
+    totals.took = started.elapsed();
+    show(&Event::RunFinished(totals.ending(exit)));
+    Summary { finished, exit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, selects};
+
+    #[test]
+    fn filters_select_by_part_by_family_and_exactly() {
+        let on = |filter: &str, exact, name| selects(&[filter.to_owned()], exact, name);
+        assert!(selects(&[], false, "broker::kill"));
+        assert!(on("kill", false, "broker::kill"));
+        assert!(on("broker::*", false, "broker::kill"));
+        assert!(!on("broker::*", false, "link::broker::kill"));
+        assert!(on("broker::kill", true, "broker::kill"));
+        assert!(!on("broker::kill", true, "broker::kill_twice"));
+        assert!(!on("broker::*", true, "broker::kill"));
+    }
+
+    #[test]
+    fn distances_count_edits() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("broker::kil", "broker::kill"), 1);
+    }
+}

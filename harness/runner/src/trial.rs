@@ -1,0 +1,531 @@
+//! The life of one trial, from its folder to its verdict.
+//!
+//! 1. make the folder; the seed is known by then;
+//! 2. `open`: lease, provision, ready, as the environment reports them;
+//! 3. the scenario's body, on this thread, panics caught;
+//! 4. `heal`; then, unless the environment itself let the trial down, `quiesce` and `canary`: the judges look at a
+//!    pipeline at rest, also after a body that failed or hung;
+//! 5. `collect`, and what was collected is stored before anything is taken down;
+//! 6. `close`: for every context there ever was, however its trial went;
+//! 7. judge: the invariants, if there is evidence and no infra finding; the worst finding decides.
+//!
+//! Every step has a deadline. Where the step waits for the pipeline (body, quiesce, canary), passing it is a hang; where
+//! the harness works on its own (open, heal, collect, close), nothing is known of the pipeline, and it is infra.
+//! An interruption drops open, body, quiesce and canary at once, and leaves [`Limits::interrupted`] to each other step.
+//! Nothing is tried twice.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use harness_model::event::{Step, StepKind};
+use harness_model::evidence::Evidence;
+use harness_model::seed::Seed;
+use harness_model::verdict::{Finding, Kind, Timings, Verdict};
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+
+use crate::cancel::Cancel;
+use crate::config::UnderTest;
+use crate::environment::{Collected, Environment, Failure};
+use crate::panics::{caught, caught_in};
+use crate::report::scene::Scene;
+use crate::report::{Event, Finished};
+use crate::scenario::{Needs, Scenario};
+use crate::store::{self, About};
+
+/// Says what is wrong with a trial, from its evidence alone.
+pub type Judge = fn(&Evidence) -> Vec<Finding>;
+
+/// How long each step may take; the body has the scenario's budget.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Lease, provision and ready together.
+    pub open: Duration,
+    /// Healing.
+    pub heal: Duration,
+    /// Coming to rest.
+    pub quiesce: Duration,
+    /// The canary.
+    pub canary: Duration,
+    /// Collecting evidence.
+    pub collect: Duration,
+    /// Giving back.
+    pub close: Duration,
+    /// Each of heal, collect and close after an interruption: together less than the 10 s that nextest grants.
+    pub interrupted: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            open: Duration::from_mins(3),
+            heal: Duration::from_mins(1),
+            quiesce: Duration::from_mins(1),
+            canary: Duration::from_mins(1),
+            collect: Duration::from_secs(30),
+            close: Duration::from_secs(30),
+            interrupted: Duration::from_millis(2500),
+        }
+    }
+}
+
+/// What all trials of a run share.
+#[derive(Debug)]
+pub struct Shared<'a, E> {
+    /// The environment.
+    pub environment: &'a E,
+    /// The judge.
+    pub judge: Judge,
+    /// Deadlines.
+    pub limits: Limits,
+    /// The run's folder.
+    pub run: &'a store::Run,
+    /// What is tested.
+    pub under_test: &'a UnderTest,
+    /// The interruption.
+    pub cancel: &'a Cancel,
+}
+
+/// A trial, as its environment sees it.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Its id within the run; the name of its folder.
+    pub id: String,
+    /// Id of the run.
+    pub run: String,
+    /// The scenario: `family::name`.
+    pub scenario: &'static str,
+    /// What it may do to the backends.
+    pub needs: Needs,
+    /// How long the whole body may take.
+    pub budget: Duration,
+    /// Kinds of step that must occur.
+    pub must_see: &'static [StepKind],
+    /// Invariants that do not apply, with reasons.
+    pub waive: &'static [(&'static str, &'static str)],
+    /// Its seed: the only source of randomness.
+    pub seed: Seed,
+    /// Its folder.
+    pub dir: Utf8PathBuf,
+    clock: Arc<Clock>,
+}
+
+#[derive(Debug)]
+struct Clock {
+    events: Sender<Event>,
+    phases: Mutex<Phases>,
+}
+
+#[derive(Debug, Default)]
+struct Phases {
+    done: Vec<(String, Duration)>,
+    current: Option<(String, Instant)>,
+}
+
+impl Phases {
+    fn end(&mut self) {
+        if let Some((name, since)) = self.current.take() {
+            self.done.push((name, since.elapsed()));
+        }
+    }
+}
+
+impl Trial {
+    /// Where the ledger is written, line by line.
+    pub fn ledger_path(&self) -> Utf8PathBuf {
+        self.dir.join("ledger.jsonl")
+    }
+
+    /// Ends the phase before and begins the phase `name`. The runner does this for its own steps; an environment
+    /// does it inside `open`.
+    pub fn phase(&self, name: &str) {
+        tracing::debug!(phase = name, "begins");
+        let mut phases = self.clock.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        phases.end();
+        phases.current = Some((name.to_owned(), Instant::now()));
+        drop(phases);
+        // A run without a reporter is still a run.
+        drop(self.clock.events.send(Event::Phase {
+            trial: self.id.clone(),
+            phase: name.to_owned(),
+        }));
+    }
+
+    fn current_phase(&self) -> String {
+        let phases = self.clock.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        phases
+            .current
+            .as_ref()
+            .map(|(name, _)| name.clone())
+            .unwrap_or_default()
+    }
+
+    fn timings(&self) -> Timings {
+        let mut phases = self.clock.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        phases.end();
+        Timings {
+            phases: std::mem::take(&mut phases.done),
+        }
+    }
+}
+
+/// One step of the life.
+struct Leg {
+    name: &'static str,
+    limit: Duration,
+    /// It is the harness' own work: whatever goes wrong is infra.
+    own: bool,
+    /// An interruption drops it.
+    stops: bool,
+}
+
+enum End<T> {
+    Done(Result<T, Failure>),
+    Overdue,
+    Panicked(String),
+    Interrupted,
+}
+
+/// What has gone wrong so far, and what bounds the rest.
+struct Course<'a> {
+    cancel: &'a Cancel,
+    interrupted: Duration,
+    findings: Vec<Finding>,
+}
+
+impl Course<'_> {
+    /// Runs one step to its end, its deadline or the interruption. The future is gone when this returns.
+    async fn run<T>(&self, leg: &Leg, step: impl Future<Output = Result<T, Failure>>) -> End<T> {
+        if leg.stops && self.cancel.is_cancelled() {
+            return End::Interrupted;
+        }
+        let deadline = Instant::now() + leg.limit;
+        let mut step = pin!(caught(step));
+        let ended = tokio::select! {
+            biased;
+            ended = timeout_at(deadline, step.as_mut()) => ended,
+            () = self.cancel.cancelled() => {
+                if leg.stops {
+                    return End::Interrupted;
+                }
+                timeout_at(deadline.min(Instant::now() + self.interrupted), step).await
+            }
+        };
+        match ended {
+            Ok(Ok(done)) => End::Done(done),
+            Ok(Err(message)) => End::Panicked(message),
+            Err(_) => End::Overdue,
+        }
+    }
+
+    /// The value of a step that went well; else its finding is noted.
+    fn note<T>(&mut self, leg: &Leg, end: End<T>, last_seen: impl FnOnce() -> String) -> Option<T> {
+        let name = leg.name;
+        let seen =
+            || caught_in(last_seen).unwrap_or_else(|message| format!("nothing, asking panicked: {message}"));
+        let finding = match end {
+            End::Done(Ok(value)) => return Some(value),
+            End::Done(Err(failure)) => {
+                let mut finding = Finding::from(failure);
+                if leg.own {
+                    finding.kind = Kind::Infra;
+                }
+                finding
+            }
+            End::Overdue => {
+                let kind = if leg.own || name == "open" {
+                    Kind::Infra
+                } else {
+                    Kind::Hang
+                };
+                let what = format!(
+                    "{name} was not done within {:?}; last seen: {}",
+                    leg.limit,
+                    seen()
+                );
+                Finding::new(kind, "deadline", what)
+            }
+            End::Panicked(message) if name == "body" => {
+                Finding::new(Kind::Fail, "body", format!("panicked: {message}"))
+            }
+            End::Panicked(message) => {
+                Finding::new(Kind::Infra, "harness", format!("{name} panicked: {message}"))
+            }
+            End::Interrupted => Finding::new(
+                Kind::Infra,
+                "interrupted",
+                format!("interrupted in {name}; last seen: {}", seen()),
+            ),
+        };
+        tracing::warn!(
+            step = name,
+            kind = finding.kind.word(),
+            what = finding.what,
+            "did not go well"
+        );
+        self.findings.push(finding);
+        None
+    }
+
+    fn worst(&self) -> Kind {
+        self.findings
+            .iter()
+            .map(|finding| finding.kind)
+            .max()
+            .unwrap_or(Kind::Pass)
+    }
+
+    fn let_down(&self) -> bool {
+        self.findings.iter().any(|finding| finding.kind == Kind::Infra)
+    }
+}
+
+/// Runs one trial. Never panics because of the scenario or the environment, and always says something.
+pub async fn run<E: Environment>(
+    shared: &Shared<'_, E>,
+    scenario: &Scenario<E::Cx>,
+    seed: Seed,
+    events: &Sender<Event>,
+) -> Finished {
+    let mut about = About {
+        run: shared.run.id.clone(),
+        scenario: scenario.name.to_owned(),
+        seed,
+        under_test: shared.under_test.clone(),
+        harness: env!("CARGO_PKG_VERSION").to_owned(),
+        facts: serde_json::Value::Null,
+        course: Vec::new(),
+    };
+    let dir = match shared.run.trial(&about) {
+        Ok(dir) => dir,
+        Err(error) => {
+            let finding = Finding::new(Kind::Infra, "store", error.to_string());
+            return without_trial(scenario.name, seed, &shared.run.dir, finding);
+        }
+    };
+    let id = dir.file_name().unwrap_or(scenario.name).to_owned();
+    let trial = Trial {
+        id: id.clone(),
+        run: shared.run.id.clone(),
+        scenario: scenario.name,
+        needs: scenario.needs,
+        budget: scenario.budget,
+        must_see: scenario.must_see,
+        waive: scenario.waive,
+        seed,
+        dir: dir.clone(),
+        clock: Arc::new(Clock {
+            events: events.clone(),
+            phases: Mutex::default(),
+        }),
+    };
+    drop(events.send(Event::TrialStarted {
+        trial: id.clone(),
+        scenario: about.scenario.clone(),
+        seed,
+    }));
+
+    // The log of this trial is found by this field. The level lets the span pass every filter, so that `warn` still
+    // makes a file.
+    let span = tracing::error_span!("trial", trial = %dir);
+    let (verdict, scene) = live(shared, scenario, &trial, &mut about).instrument(span).await;
+    Finished {
+        trial: id,
+        scenario: about.scenario,
+        seed,
+        dir,
+        verdict,
+        scene,
+    }
+}
+
+/// The end of a trial that could not be begun, or of which nothing is left.
+pub(crate) fn without_trial(scenario: &str, seed: Seed, dir: &Utf8Path, finding: Finding) -> Finished {
+    Finished {
+        trial: scenario.to_owned(),
+        scenario: scenario.to_owned(),
+        seed,
+        dir: dir.to_owned(),
+        verdict: Verdict::of(vec![finding]),
+        scene: Scene::default(),
+    }
+}
+
+async fn live<E: Environment>(
+    shared: &Shared<'_, E>,
+    scenario: &Scenario<E::Cx>,
+    trial: &Trial,
+    about: &mut About,
+) -> (Verdict, Scene) {
+    let Shared {
+        environment, limits, ..
+    } = *shared;
+    let mut course = Course {
+        cancel: shared.cancel,
+        interrupted: limits.interrupted,
+        findings: Vec::new(),
+    };
+
+    tracing::info!(
+        scenario = scenario.name,
+        seed = trial.seed.0,
+        run = trial.run,
+        "trial begins"
+    );
+    trial.phase("open");
+    let leg = Leg {
+        name: "open",
+        limit: limits.open,
+        own: false,
+        stops: true,
+    };
+    let end = course.run(&leg, async { environment.open(trial).await }).await;
+    let cx = course.note(&leg, end, || format!("phase {}", trial.current_phase()));
+
+    let mut collected = None;
+    let mut judged = false;
+    if let Some(mut cx) = cx {
+        collected = until_collected(&mut course, shared, scenario, trial, &mut cx).await;
+        judged = collected.is_some() && !course.let_down();
+        if let Some(collected) = &collected
+            && let Err(error) = store::write_collected(&trial.dir, collected)
+        {
+            course
+                .findings
+                .push(Finding::new(Kind::Infra, "store", error.to_string()));
+        }
+        trial.phase("close");
+        let leg = Leg {
+            name: "close",
+            limit: limits.close,
+            own: true,
+            stops: false,
+        };
+        let so_far = course.worst();
+        let end = course
+            .run(&leg, async { environment.close(cx, so_far).await })
+            .await;
+        course.note(&leg, end, || "nothing, its context is gone".to_owned());
+    }
+
+    about.course.clone_from(&course.findings);
+    let mut findings = course.findings;
+    if let Some(collected) = collected.as_ref().filter(|_| judged) {
+        trial.phase("judge");
+        findings.extend(judge(shared.judge, &collected.evidence));
+    }
+    let mut verdict = Verdict::of(findings);
+    verdict.timings = trial.timings();
+    if let Some(collected) = &collected {
+        about.facts = collected.facts.clone();
+        verdict.measures = measures(&collected.evidence);
+    }
+    if let Err(error) = store::write_verdict(&trial.dir, about, &verdict) {
+        let (timings, measures) = (verdict.timings, verdict.measures);
+        verdict
+            .findings
+            .push(Finding::new(Kind::Infra, "store", error.to_string()));
+        verdict = Verdict {
+            timings,
+            measures,
+            ..Verdict::of(verdict.findings)
+        };
+    }
+    let scene =
+        collected.map(|Collected { evidence, logs, .. }| Scene::cut(&verdict.findings, &evidence, &logs));
+    tracing::info!(verdict = verdict.kind.word(), "trial ends");
+    (verdict, scene.unwrap_or_default())
+}
+
+/// From the body to the evidence.
+async fn until_collected<E: Environment>(
+    course: &mut Course<'_>,
+    shared: &Shared<'_, E>,
+    scenario: &Scenario<E::Cx>,
+    trial: &Trial,
+    cx: &mut E::Cx,
+) -> Option<Collected> {
+    let Shared {
+        environment, limits, ..
+    } = *shared;
+
+    trial.phase("body");
+    let leg = Leg {
+        name: "body",
+        limit: scenario.budget,
+        own: false,
+        stops: true,
+    };
+    let end = course.run(&leg, async { (scenario.body)(cx).await }).await;
+    course.note(&leg, end, || environment.last_seen(cx));
+
+    trial.phase("heal");
+    let leg = Leg {
+        name: "heal",
+        limit: limits.heal,
+        own: true,
+        stops: false,
+    };
+    let end = course.run(&leg, async { environment.heal(cx).await }).await;
+    course.note(&leg, end, || environment.last_seen(cx));
+
+    if !course.let_down() {
+        trial.phase("quiesce");
+        let leg = Leg {
+            name: "quiesce",
+            limit: limits.quiesce,
+            own: false,
+            stops: true,
+        };
+        let end = course.run(&leg, async { environment.quiesce(cx).await }).await;
+        course.note(&leg, end, || environment.last_seen(cx));
+    }
+    if !course.let_down() {
+        trial.phase("canary");
+        let leg = Leg {
+            name: "canary",
+            limit: limits.canary,
+            own: false,
+            stops: true,
+        };
+        let end = course.run(&leg, async { environment.canary(cx).await }).await;
+        course.note(&leg, end, || environment.last_seen(cx));
+    }
+
+    trial.phase("collect");
+    let leg = Leg {
+        name: "collect",
+        limit: limits.collect,
+        own: true,
+        stops: false,
+    };
+    let end = course.run(&leg, async { environment.collect(cx).await }).await;
+    course.note(&leg, end, || environment.last_seen(cx))
+}
+
+/// What the judge says. A judge that panics knows nothing, and that is never a pass.
+pub(crate) fn judge(judge: Judge, evidence: &Evidence) -> Vec<Finding> {
+    caught_in(|| judge(evidence)).unwrap_or_else(|message| {
+        vec![Finding::new(
+            Kind::Infra,
+            "harness",
+            format!("the judge panicked: {message}"),
+        )]
+    })
+}
+
+/// Numbers that are kept whatever the verdict.
+fn measures(evidence: &Evidence) -> BTreeMap<String, u64> {
+    let events = evidence.ledger.events();
+    let recovery = events.iter().filter_map(|event| match event.step {
+        Step::Recovered { ms, .. } => Some(ms),
+        _ => None,
+    });
+    let mut measures = BTreeMap::from([("events".to_owned(), events.len() as u64)]);
+    measures.extend(recovery.max().map(|ms| ("recovery_ms".to_owned(), ms)));
+    measures
+}
