@@ -91,7 +91,7 @@ mod tests {
         in_flight.add(&"7".into());
         in_flight.add(&"3".into());
         in_flight.remove(&"7".into());
-        assert_eq!(seen_elsewhere.keys(), ["3".into(), "7".into()]);
+        assert_eq!(seen_elsewhere.keys(), ["3", "7"]);
         in_flight.remove(&"7".into());
         assert_eq!(
             (seen_elsewhere.get("7"), seen_elsewhere.get("3")),

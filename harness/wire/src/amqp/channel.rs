@@ -1,0 +1,168 @@
+//! What one channel remembers: what was published and not confirmed, delivered and not settled, and who consumes what.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use harness_model::event::Covered;
+use harness_model::name::{Key, Name};
+
+use super::content::Content;
+use crate::codec::Direction;
+use crate::in_flight::InFlight;
+
+/// One channel of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Channel {
+    /// Publishes in confirm mode so far; `None` without confirms.
+    published: Option<u64>,
+    unconfirmed: BTreeMap<u64, Option<Key>>,
+    unsettled: BTreeMap<u64, Delivered>,
+    /// Consumers by tag.
+    consumers: BTreeMap<Name, Source>,
+    /// Asked for and not yet granted, in order: the broker answers a channel's requests in order.
+    pub(super) consuming: VecDeque<Source>,
+    pub(super) getting: VecDeque<Source>,
+    /// Declares whose answer is not here yet; of those without a name, what the answer is to tell.
+    pub(super) declaring: VecDeque<Option<Declared>>,
+    /// The queue that an empty name stands for.
+    pub(super) last_queue: Option<Name>,
+    /// `channel.close` was sent: what is still delivered is not tracked.
+    closing: bool,
+    publishing: Option<Content>,
+    delivering: Option<Content>,
+}
+
+/// Where deliveries come from.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) queue: Name,
+    pub(super) no_ack: bool,
+}
+
+/// A declare of a queue whose name the broker chooses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Declared {
+    pub(super) durable: bool,
+    pub(super) passive: bool,
+}
+
+#[derive(Debug)]
+struct Delivered {
+    key: Option<Key>,
+    queue: Option<Name>,
+}
+
+impl Channel {
+    pub(super) fn select_confirms(&mut self) {
+        self.published.get_or_insert(0);
+    }
+
+    /// Counts a publish; 0 without confirms.
+    pub(super) fn published(&mut self, key: Option<&Key>) -> u64 {
+        let Some(published) = &mut self.published else {
+            return 0;
+        };
+        *published += 1;
+        self.unconfirmed.insert(*published, key.cloned());
+        *published
+    }
+
+    /// The publishes that a confirm covers.
+    pub(super) fn confirmed(&mut self, tag: u64, multiple: bool) -> Vec<Covered> {
+        let confirmed = take(&mut self.unconfirmed, tag, multiple);
+        confirmed
+            .into_iter()
+            .map(|(tag, key)| Covered {
+                tag,
+                key: key.flatten(),
+                queue: None,
+            })
+            .collect()
+    }
+
+    /// The queue that `name` stands for.
+    pub(super) fn queue(&self, name: &str) -> Name {
+        match &self.last_queue {
+            Some(last) if name.is_empty() => last.clone(),
+            _ => Name::new(name),
+        }
+    }
+
+    pub(super) fn consumes(&mut self, consumer: Name, source: Source) {
+        self.consumers.insert(consumer, source);
+    }
+
+    /// The consumer of that tag, and what it consumes if that is known.
+    pub(super) fn consumer(&self, tag: &str) -> (Name, Option<Source>) {
+        match self.consumers.get_key_value(tag) {
+            Some((consumer, source)) => (consumer.clone(), Some(source.clone())),
+            None => (Name::new(tag), None),
+        }
+    }
+
+    pub(super) fn cancelled(&mut self, tag: &str) {
+        self.consumers.remove(tag);
+    }
+
+    /// The content that is not complete in one direction.
+    pub(super) fn pending(&mut self, direction: Direction) -> &mut Option<Content> {
+        match direction {
+            Direction::ToServer => &mut self.publishing,
+            Direction::ToClient => &mut self.delivering,
+        }
+    }
+
+    /// Remembers a delivery until it is settled.
+    pub(super) fn delivered(&mut self, tag: u64, key: Option<&Key>, queue: Option<&Name>, shared: &InFlight) {
+        if self.closing {
+            return;
+        }
+        if let Some(key) = key {
+            shared.add(key);
+        }
+        let delivered = Delivered {
+            key: key.cloned(),
+            queue: queue.cloned(),
+        };
+        if let Some(Delivered { key: Some(key), .. }) = self.unsettled.insert(tag, delivered) {
+            shared.remove(&key);
+        }
+    }
+
+    /// The deliveries that an ack, nack or reject covers.
+    pub(super) fn settled(&mut self, tag: u64, multiple: bool, shared: &InFlight) -> Vec<Covered> {
+        let settled = take(&mut self.unsettled, tag, multiple);
+        settled
+            .into_iter()
+            .map(|(tag, delivered)| {
+                let (key, queue) =
+                    delivered.map_or((None, None), |delivered| (delivered.key, delivered.queue));
+                if let Some(key) = &key {
+                    shared.remove(key);
+                }
+                Covered { tag, key, queue }
+            })
+            .collect()
+    }
+
+    /// The channel was closed by one side: what was delivered goes back to its queue.
+    pub(super) fn close(&mut self, shared: &InFlight) {
+        self.settled(0, true, shared);
+        self.closing = true;
+    }
+}
+
+/// Takes `tag` out of `map`, or everything up to it; 0 with `multiple` means everything. A single tag that is not there
+/// is given without a value: whoever sent it meant something by it.
+fn take<V>(map: &mut BTreeMap<u64, V>, tag: u64, multiple: bool) -> Vec<(u64, Option<V>)> {
+    if !multiple {
+        return vec![(tag, map.remove(&tag))];
+    }
+    let later = match tag.checked_add(1) {
+        Some(next) if tag > 0 => map.split_off(&next),
+        _ => BTreeMap::new(),
+    };
+    std::mem::replace(map, later)
+        .into_iter()
+        .map(|(tag, value)| (tag, Some(value)))
+        .collect()
+}
