@@ -12,5 +12,6 @@ pub mod amqp;
 pub mod clock;
 pub mod codec;
 pub mod in_flight;
+pub mod mysql;
 pub mod recorder;
 pub mod tap;
