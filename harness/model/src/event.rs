@@ -104,6 +104,11 @@ pub struct Message {
     pub body: Option<String>,
 }
 
+/// The hash of a body that stands in the ledger and in dead letters: XXH3 (64 bit), 16 hex digits.
+pub fn body_hash(body: &[u8]) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(body))
+}
+
 /// The first word of a statement, as far as it matters to a reader of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

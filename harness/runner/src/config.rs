@@ -11,6 +11,7 @@
 //! | `HARNESS_JOBS` | trials at the same time (2) |
 //! | `HARNESS_OUT` | folder of the run store |
 //! | `HARNESS_LOG` | filter of the trials' logs, as in `info,harness_wire=trace` |
+//! | `HARNESS_LINGER` | seconds that the pool of backends stays warm after a run (60) |
 //! | `HARNESS_REQUIRE` | `engine`: without an engine tests fail instead of being ignored; `CI` has the same effect |
 //! | `DOCKER_HOST` | the engine |
 
@@ -65,6 +66,8 @@ pub struct Settings {
     pub out: Option<Utf8PathBuf>,
     /// Filter of the trials' logs.
     pub log: String,
+    /// Seconds that the pool of backends stays warm after a run, if it was given.
+    pub linger: Option<u64>,
     /// Without an engine tests fail instead of being ignored.
     pub require_engine: bool,
     /// Address of the engine, if it was given.
@@ -73,7 +76,8 @@ pub struct Settings {
     pub nextest_run: Option<String>,
     /// nextest's number of the stress iteration.
     pub nextest_stress: Option<String>,
-    target_dir: Option<Utf8PathBuf>,
+    /// Cargo's target folder, if it was given.
+    pub target_dir: Option<Utf8PathBuf>,
 }
 
 impl Settings {
@@ -115,6 +119,13 @@ impl Settings {
             })?,
             out: text("HARNESS_OUT")?.map(Utf8PathBuf::from),
             log: text("HARNESS_LOG")?.unwrap_or_else(|| "info".to_owned()),
+            linger: text("HARNESS_LINGER")?
+                .map(|value| {
+                    value
+                        .parse()
+                        .map_err(|_| refused("HARNESS_LINGER", &value, "a number of seconds"))
+                })
+                .transpose()?,
             require_engine: ci || require.is_some(),
             docker_host: text("DOCKER_HOST")?,
             nextest_run: text("NEXTEST_RUN_ID")?,

@@ -1,2 +1,7 @@
 //! The `harness` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    harness::main(scenarios::CATALOGUE)
+}

@@ -1,0 +1,149 @@
+//! What the ledger says of messages right now: which are unacknowledged, and which consumers have settled which.
+//!
+//! Fed with each event once, in order. It is one of the two sources that "at rest" is read from; the other is the
+//! broker's own count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use harness_model::event::{Event, Step};
+use harness_model::name::{Key, Name};
+use harness_stack::client::HARNESS;
+
+/// A channel of a service.
+type Channel = (u32, u16);
+
+/// The state after some events.
+#[derive(Debug, Default)]
+pub(crate) struct Tracker {
+    /// Events taken in so far.
+    seen: u64,
+    /// Events of the services' broker links taken in so far: as long as it stands, nothing moves.
+    moves: u64,
+    unacked: BTreeMap<Channel, BTreeMap<u64, (Name, Option<Key>)>>,
+    settled: BTreeMap<Name, BTreeSet<Key>>,
+    published: BTreeMap<Key, u64>,
+}
+
+impl Tracker {
+    /// Events taken in so far; the next to give is the one after it.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// A number that changes whenever a service does something with a message.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// Takes in the next event.
+    pub(crate) fn take(&mut self, event: &Event) {
+        self.seen = event.n;
+        let (Some(svc), Some(conn)) = (&event.svc, event.conn) else { return };
+        if *svc == HARNESS {
+            return;
+        }
+        let channel = (conn, event.chan.unwrap_or_default());
+        match &event.step {
+            Step::Deliver { tag, queue: Some(queue), message, .. } => {
+                self.moves += 1;
+                self.unacked.entry(channel).or_default().insert(*tag, (queue.clone(), message.key.clone()));
+            }
+            Step::Ack { covers } => {
+                self.moves += 1;
+                for covered in covers {
+                    self.settle(channel, covered.tag, true);
+                }
+            }
+            Step::Nack { covers, requeue } => {
+                self.moves += 1;
+                for covered in covers {
+                    self.settle(channel, covered.tag, !requeue);
+                }
+            }
+            Step::Publish { message, .. } => {
+                self.moves += 1;
+                if let Some(key) = &message.key {
+                    *self.published.entry(key.clone()).or_default() += 1;
+                }
+            }
+            Step::Confirm { .. } | Step::Return { .. } | Step::Consume { .. } => self.moves += 1,
+            Step::ChannelClosed { .. } => {
+                self.moves += 1;
+                self.unacked.remove(&channel);
+            }
+            Step::Disconnect { .. } => {
+                self.moves += 1;
+                self.unacked.retain(|(at, _), _| *at != conn);
+            }
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self, channel: Channel, tag: u64, done: bool) {
+        let delivery = self.unacked.get_mut(&channel).and_then(|tags| tags.remove(&tag));
+        if let Some((queue, Some(key))) = delivery
+            && done
+        {
+            self.settled.entry(queue).or_default().insert(key);
+        }
+    }
+
+    /// The unacknowledged deliveries: queue and key.
+    pub(crate) fn unacked(&self) -> Vec<(Name, Option<Key>)> {
+        self.unacked.values().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// Whether a consumer of `queue` has acknowledged or rejected `key` at least once.
+    pub(crate) fn is_settled(&self, queue: &Name, key: &Key) -> bool {
+        self.settled.get(queue).is_some_and(|keys| keys.contains(key))
+    }
+
+    /// Whether a service has published a message about `key`.
+    pub(crate) fn is_published(&self, key: &Key) -> bool {
+        self.published.contains_key(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tracker;
+    use harness_model::event::{Backend, Covered, Ending, Event, Message, Side, Step};
+    use harness_model::name::{Key, Name};
+
+    fn event(n: u64, svc: &str, step: Step) -> Event {
+        Event { n, at: n, svc: Some(svc.into()), conn: Some(1), chan: Some(1), step }
+    }
+
+    fn deliver(n: u64, svc: &str, tag: u64, key: &str) -> Event {
+        let message = Message { key: Some(key.into()), ..Message::default() };
+        let (consumer, queue) = ("c".into(), Some("q".into()));
+        event(n, svc, Step::Deliver { tag, consumer, queue, redelivered: false, message })
+    }
+
+    fn covers(tag: u64) -> Vec<Covered> {
+        vec![Covered { tag, key: None, queue: None }]
+    }
+
+    #[test]
+    fn a_delivery_is_unacked_until_it_is_settled_or_its_connection_ends() {
+        let (queue, mut tracker) = (Name::new("q"), Tracker::default());
+        tracker.take(&deliver(1, "analyzer", 1, "7"));
+        tracker.take(&deliver(2, "analyzer", 2, "8"));
+        assert_eq!(tracker.unacked().len(), 2);
+        tracker.take(&event(3, "analyzer", Step::Ack { covers: covers(1) }));
+        assert!(tracker.is_settled(&queue, &Key::new("7")));
+        tracker.take(&event(4, "analyzer", Step::Nack { requeue: true, covers: covers(2) }));
+        assert!(!tracker.is_settled(&queue, &Key::new("8")), "put back, so not settled");
+        tracker.take(&deliver(5, "analyzer", 3, "8"));
+        let ended = Step::Disconnect { to: Backend::Broker, by: Side::Server, how: Ending::Rst };
+        tracker.take(&event(6, "analyzer", ended));
+        assert!(tracker.unacked().is_empty());
+    }
+
+    #[test]
+    fn what_the_harness_does_is_not_a_move() {
+        let mut tracker = Tracker::default();
+        tracker.take(&deliver(1, "harness", 1, "7"));
+        assert_eq!((tracker.moves(), tracker.unacked().len(), tracker.seen()), (0, 0, 1));
+    }
+}

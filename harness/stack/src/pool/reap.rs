@@ -1,0 +1,46 @@
+//! Removing what a killed pool left behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use super::{POOL_LABEL, Paths, STATE_LABEL};
+use crate::engine::{Engine, EngineError};
+
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Pools that were found dead.
+    pub pools: BTreeSet<String>,
+    /// Number of containers.
+    pub containers: usize,
+    /// Number of networks.
+    pub networks: usize,
+}
+
+/// Removes the containers and networks of every pool of this state folder that does not live any more. Pools that
+/// live, and everything without our labels, stay.
+///
+/// # Errors
+/// What the engine says.
+pub async fn reap(engine: &Engine, paths: &Paths) -> Result<Reaped, EngineError> {
+    let state = paths.dir().display().to_string();
+    let ours = BTreeMap::from([(STATE_LABEL.to_owned(), state)]);
+    let mut ids = BTreeSet::new();
+    for labels in engine.labels_of_all(&ours).await? {
+        ids.extend(labels.get(POOL_LABEL).cloned());
+    }
+    let mut reaped = Reaped::default();
+    for id in ids {
+        let lock = paths.life_lock(&id);
+        // The lock is free only if no process holds it; a missing file means the pool ended in an orderly way.
+        let dead = fs::File::open(&lock).map_or(true, |file| file.try_lock().is_ok());
+        if dead {
+            let (containers, networks) = engine.remove_labelled(POOL_LABEL, &id).await?;
+            reaped.containers += containers;
+            reaped.networks += networks;
+            reaped.pools.insert(id);
+            drop(fs::remove_file(lock));
+        }
+    }
+    Ok(reaped)
+}

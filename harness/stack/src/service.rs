@@ -1,0 +1,223 @@
+//! The containers of the services under test.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use harness_model::name::Name;
+use harness_model::topology::template::{Address, TemplateError, Values};
+use harness_model::topology::{Service, Topology};
+use serde_json::Value;
+
+use crate::client;
+use crate::container::{Container, ContainerError, Launch};
+use crate::engine::{Engine, EngineError};
+use crate::pool::{Grant, LEASE_LABEL, NetworkInfo, POOL_LABEL, STATE_LABEL};
+
+/// How a service of a trial reaches its backends: the addresses of its taps, and the trial's credentials.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// Its tap in front of the broker.
+    pub broker: SocketAddr,
+    /// Its tap in front of the database.
+    pub database: SocketAddr,
+    /// User on both, and the name of the schema.
+    pub user: String,
+    /// Password on both.
+    pub password: String,
+}
+
+/// A service that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Its environment.
+    #[error("environment of {role}: {cause}")]
+    Template {
+        /// The service.
+        role: Name,
+        /// What is wrong.
+        cause: TemplateError,
+    },
+    /// Its container.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A migration or other one-shot step that did not exit with 0.
+    #[error("step {name} ended with code {code}; its last log lines:\n{log}")]
+    Step {
+        /// The step.
+        name: String,
+        /// Its exit code.
+        code: i64,
+        /// The end of its log.
+        log: String,
+    },
+}
+
+/// What a health endpoint says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthAnswer {
+    /// HTTP status; 0 without an answer.
+    pub status: u16,
+    /// What it says of the broker, if the topology tells where to look.
+    pub broker: Option<bool>,
+    /// Healthy, by the topology's terms; otherwise why not.
+    pub verdict: Result<(), String>,
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Running {
+    /// Its role.
+    pub role: Name,
+    /// Its container's id.
+    pub container: String,
+    /// Its address; it changes with a restart.
+    pub ip: IpAddr,
+    /// What the topology says of it.
+    pub service: Service,
+    network: String,
+    handle: Container,
+}
+
+/// The labels of everything that a lease starts.
+pub fn labels(grant: &Grant, state: &str) -> BTreeMap<String, String> {
+    [(POOL_LABEL, grant.pool.as_str()), (LEASE_LABEL, &grant.lease), (STATE_LABEL, state)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn network<'a>(topology: &Topology, grant: &'a Grant) -> &'a NetworkInfo {
+    if topology.outside { &grant.outside } else { &grant.inside }
+}
+
+/// The host's address on the services' network: where their taps have to listen.
+pub fn gateway(topology: &Topology, grant: &Grant) -> IpAddr {
+    network(topology, grant).gateway
+}
+
+fn values(topology: &Topology, service: Option<&Service>, links: &Links) -> Values {
+    let address = |addr: SocketAddr, name: &str| Address {
+        host: addr.ip().to_string(),
+        port: addr.port(),
+        user: links.user.clone(),
+        password: links.password.clone(),
+        name: name.to_owned(),
+    };
+    // Services know of one virtual host, `/`; their tap puts the trial's in its place.
+    Values::new(topology, service, &address(links.database, &links.user), &address(links.broker, "/"))
+}
+
+impl Running {
+    /// Starts the service `role` from `image`. It is not waited for; see [`Running::health`].
+    ///
+    /// # Errors
+    /// When its environment cannot be filled in, or the engine refuses.
+    pub async fn start(
+        engine: &Engine,
+        topology: &Topology,
+        role: &Name,
+        service: &Service,
+        image: &str,
+        grant: &Grant,
+        labels: &BTreeMap<String, String>,
+        links: &Links,
+    ) -> Result<Self, ServiceError> {
+        let env = topology
+            .environment(service, &values(topology, Some(service), links))
+            .map_err(|cause| ServiceError::Template { role: role.clone(), cause })?;
+        let network = network(topology, grant).name.clone();
+        let launch = Launch {
+            image: image.to_owned(),
+            name: format!("harness-{}-{role}", grant.lease),
+            hostname: role.to_string(),
+            network: network.clone(),
+            labels: labels.clone(),
+            env,
+            command: service.command.clone(),
+            ..Launch::default()
+        };
+        let handle = Container::start(&launch).await?;
+        let container = handle.id().to_owned();
+        let ip = engine.container_ip(&container, &network).await?;
+        Ok(Self { role: role.clone(), container, ip, service: service.clone(), network, handle })
+    }
+
+    /// Asks its health endpoint.
+    pub async fn health(&self) -> HealthAnswer {
+        let health = &self.service.health;
+        let answer = match client::get(self.ip, self.service.port, &health.path).await {
+            Ok(answer) => answer,
+            Err(cause) => return HealthAnswer { status: 0, broker: None, verdict: Err(cause) },
+        };
+        let broker = health.broker.as_deref().and_then(|at| answer.body.pointer(at)).and_then(Value::as_bool);
+        let verdict = if answer.status != health.status {
+            Err(format!("status {}, not {}: {}", answer.status, health.status, answer.body))
+        } else if health.broker.is_some() && broker != Some(true) {
+            Err(format!("not connected to the broker: {}", answer.body))
+        } else {
+            Ok(())
+        };
+        HealthAnswer { status: answer.status, broker, verdict }
+    }
+
+    /// Starts it again after it has ended, and learns its address.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn restart(&mut self, engine: &Engine) -> Result<(), EngineError> {
+        engine.start(&self.container).await?;
+        self.ip = engine.container_ip(&self.container, &self.network).await?;
+        Ok(())
+    }
+
+    /// Kills and removes it.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn remove(self) -> Result<(), ContainerError> {
+        self.handle.remove().await
+    }
+}
+
+/// Runs a one-shot container to its end.
+///
+/// # Errors
+/// When it cannot be started or does not exit with 0.
+pub async fn run_step(
+    engine: &Engine,
+    topology: &Topology,
+    step: &harness_model::topology::Step,
+    image: &str,
+    grant: &Grant,
+    labels: &BTreeMap<String, String>,
+    links: &Links,
+) -> Result<(), ServiceError> {
+    let values = values(topology, None, links);
+    let env = step
+        .env
+        .iter()
+        .map(|(name, text)| {
+            let filled = harness_model::topology::template::fill(text, &values);
+            filled.map(|filled| (name.clone(), filled))
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|cause| ServiceError::Template { role: Name::new(&step.name), cause })?;
+    let launch = Launch {
+        image: image.to_owned(),
+        name: format!("harness-{}-step-{}", grant.lease, step.name),
+        network: network(topology, grant).name.clone(),
+        labels: labels.clone(),
+        env,
+        command: step.command.clone(),
+        ..Launch::default()
+    };
+    let container = Container::start(&launch).await?;
+    let code = engine.wait_exit(container.id()).await?;
+    if code != 0 {
+        let log = engine.logs_tail(container.id(), 20).await?;
+        return Err(ServiceError::Step { name: step.name.clone(), code, log });
+    }
+    Ok(container.remove().await?)
+}
