@@ -3,20 +3,22 @@
 //! Without a command it runs scenarios. Results go to stdout, complaints and moving lines to stderr. Every way to end
 //! is an [`Exit`], returned and never taken by force, so that everything that was opened is closed.
 
+mod args;
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use clap::Parser;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
 use harness_model::seed::Seed;
 use harness_model::verdict::{Kind, Verdict};
 use tokio::runtime::Runtime;
 
 use crate::cancel::Cancel;
-use crate::config::{self, Settings, Source};
+use crate::config::Settings;
 use crate::environment::Environment;
 use crate::exit::{Exit, Refusal};
 use crate::kit::{Commands, Kit};
@@ -28,151 +30,7 @@ use crate::run::{self, Planned, Summary};
 use crate::scenario::Scenario;
 use crate::trial::{self, Limits, Shared};
 use crate::{logging, store};
-
-#[derive(Debug, Parser)]
-#[command(
-    name = "harness",
-    version,
-    about = "Runs a message pipeline for real, breaks it at an exact step, and says what became of every report",
-    args_conflicts_with_subcommands = true,
-    after_long_help = after_help()
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: RunArgs,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run scenarios (what happens without a command, too)
-    Run(RunArgs),
-    /// List scenarios
-    List {
-        /// Only scenarios with this in their name, or `family::*`
-        filters: Vec<String>,
-        /// How to show them
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
-    /// Show how images are resolved, and make them available
-    Images(TargetArgs),
-    /// Check engine, images and host
-    Doctor(TargetArgs),
-    /// Remove what earlier runs left behind
-    Gc,
-    /// Judge a stored trial again, without containers
-    Recheck {
-        /// Folder of the trial
-        #[arg(value_name = "TRIAL_DIR")]
-        dir: Utf8PathBuf,
-    },
-    /// Run a stored trial's scenario again, with its seed, topology and images
-    Reproduce {
-        /// Folder of the trial
-        #[arg(value_name = "TRIAL_DIR")]
-        dir: Utf8PathBuf,
-        /// How often
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-        times: u32,
-        #[command(flatten)]
-        how: HowArgs,
-    },
-    /// Measure the harness
-    Bench {
-        /// Which measurements; all, if none is named
-        names: Vec<String>,
-        /// How often each is taken
-        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-        runs: u32,
-        #[command(flatten)]
-        target: TargetArgs,
-    },
-    #[command(hide = true)]
-    PoolServer {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// Only scenarios with this in their name, or `family::*`
-    #[arg(value_name = "FILTER")]
-    filters: Vec<String>,
-    /// Filters are whole names
-    #[arg(long)]
-    exact: bool,
-    /// Seed of the run; decides order, workload and schedule
-    #[arg(long, value_name = "N")]
-    seed: Option<Seed>,
-    #[command(flatten)]
-    target: TargetArgs,
-    #[command(flatten)]
-    how: HowArgs,
-}
-
-#[derive(Debug, Args)]
-struct TargetArgs {
-    /// Topology file
-    #[arg(long, value_name = "FILE")]
-    topology: Option<Utf8PathBuf>,
-    /// Use this image for a role; can be given several times
-    #[arg(long = "image", value_name = "ROLE=REF", value_parser = config::image)]
-    image: Vec<(String, String)>,
-    /// Where images come from
-    #[arg(long, value_enum, value_name = "SOURCE")]
-    images: Option<Source>,
-}
-
-#[derive(Debug, Args)]
-struct HowArgs {
-    /// Trials at the same time [default: 2]
-    #[arg(long, value_name = "N", value_parser = config::jobs)]
-    jobs: Option<usize>,
-    /// Folder of the run store [default: target/harness]
-    #[arg(long, value_name = "DIR")]
-    out: Option<Utf8PathBuf>,
-    /// How to show what happens
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-    /// Show where each trial's time went
-    #[arg(long)]
-    timings: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Pretty,
-    /// One JSON object a line
-    Json,
-}
-
-impl TargetArgs {
-    fn merge(self, settings: &mut Settings) {
-        let under_test = &mut settings.under_test;
-        under_test.topology = self.topology.or(under_test.topology.take());
-        under_test.source = self.images.unwrap_or(under_test.source);
-        under_test.images.extend(self.image);
-    }
-}
-
-fn after_help() -> String {
-    let mut text = "Examples:\n  \
-        harness                               every scenario\n  \
-        harness --seed 3 broker::             scenarios with `broker::` in their name, as seed 3 has them\n  \
-        harness run --image tags=tags:dev     with another image for one role\n  \
-        harness reproduce target/harness/latest/broker.kill --times 10\n\nExit codes:\n"
-        .to_owned();
-    for exit in Exit::ALL {
-        text.push_str(&format!("  {:>3}  {}\n", exit.code(), exit.meaning()));
-    }
-    text.push_str("\nHARNESS_TOPOLOGY, HARNESS_IMAGES, HARNESS_SEED, HARNESS_JOBS, HARNESS_OUT and HARNESS_LOG set the same things.");
-    text
-}
+use args::{Cli, Command, Format, HowArgs};
 
 /// The command line's `main`.
 pub fn main<K: Commands>(kit: &K) -> ExitCode {
@@ -380,7 +238,11 @@ fn unwritable(error: io::Error) -> Refusal {
 
 /// Judges stored evidence; what the trial's own course had shown is taken over from the store.
 fn recheck<K: Kit>(kit: &K, dir: &Utf8PathBuf, out: &mut dyn Write) -> Result<Exit, Refusal> {
-    let stored = store::read(dir)?;
+    let stored = store::read(dir).map_err(|error| match error {
+        store::StoreError::Read { .. } => Refusal::from(error)
+            .hint("a trial that ended before its evidence was collected cannot be judged again"),
+        _ => error.into(),
+    })?;
     let mut findings = stored.about.course.clone();
     if !findings.iter().any(|finding| finding.kind == Kind::Infra) {
         findings.extend(trial::judge(kit.judge(), &stored.evidence));
@@ -430,7 +292,7 @@ fn reproduce<K: Kit>(
         true,
         about.seed,
     )?;
-    planned.iter_mut().for_each(|planned| planned.seed = about.seed);
+    planned[0].seed = about.seed;
     let scenario = planned[0].scenario;
     planned.extend((1..times).map(|_| Planned {
         scenario,
@@ -478,9 +340,6 @@ impl From<store::StoreError> for Refusal {
         let refusal = Self::config(error.to_string());
         match error {
             store::StoreError::Write { .. } => refusal.hint("name another folder with --out or HARNESS_OUT"),
-            store::StoreError::Read { .. } => {
-                refusal.hint("a trial that ended before its evidence was collected cannot be judged again")
-            }
             _ => refusal,
         }
     }

@@ -174,30 +174,24 @@ impl Run {
 /// Keeps the newest runs. Another process may prune at the same time, and a run that cannot be removed does no harm:
 /// failures are logged only.
 fn prune(out: &Utf8Path, current: &str, kept: usize) {
-    let Ok(entries) = out.read_dir_utf8() else { return };
-    let mut runs: Vec<Utf8PathBuf> = Vec::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_symlink() {
-            if entry.file_name().starts_with(".key-") && !path.exists() && !is_younger(path, current) {
-                drop(fs::remove_file(path));
-            }
-        } else if entry.file_name() != current && path.join(MARKER).is_file() {
-            runs.push(path.to_owned());
-        }
-    }
-    runs.sort();
+    let entries = || out.read_dir_utf8().into_iter().flatten().flatten();
+    let ours = |dir: &Utf8Path| !dir.is_symlink() && dir.join(MARKER).is_file();
+    let mut runs: Vec<_> = entries()
+        .filter(|entry| entry.file_name() != current && ours(entry.path()))
+        .collect();
+    runs.sort_by(|a, b| a.file_name().cmp(b.file_name()));
     runs.truncate(runs.len().saturating_sub(kept.saturating_sub(1)));
-    for run in runs {
-        if let Err(error) = fs::remove_dir_all(&run) {
-            tracing::warn!(%run, %error, "cannot remove an old run");
+    for run in &runs {
+        if let Err(error) = fs::remove_dir_all(run.path()) {
+            tracing::warn!(run = run.file_name(), %error, "cannot remove an old run");
         }
     }
-}
-
-/// Whether a key's link names a run that is not older than `current`: its folder may be about to be created.
-fn is_younger(link: &Utf8Path, current: &str) -> bool {
-    fs::read_link(link).is_ok_and(|target| target.to_string_lossy().as_ref() >= current)
+    for link in entries().filter(|entry| entry.file_name().starts_with(".key-")) {
+        let gone = |target: &std::path::Path| runs.iter().any(|run| target == run.file_name());
+        if fs::read_link(link.path()).is_ok_and(|target| gone(&target)) {
+            drop(fs::remove_file(link.path()));
+        }
+    }
 }
 
 /// `text` as a file name: what is not a letter, digit, `.`, `_` or `-` becomes `_`.

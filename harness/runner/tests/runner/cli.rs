@@ -1,0 +1,194 @@
+//! The command line, in this process.
+
+use harness_runner::cli;
+use harness_runner::exit::Exit;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::memory::MemoryKit;
+use crate::store::trial;
+use crate::{golden, path, settings};
+
+pub(crate) struct Said {
+    pub(crate) exit: Exit,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// What `harness ARGS` says, with its store in `dir`.
+pub(crate) fn harness(dir: &TempDir, args: &str) -> Said {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = std::iter::once("harness")
+        .chain(args.split_whitespace())
+        .map(Into::into);
+    let exit = cli::dispatch(&MemoryKit, args, settings(dir), &mut out, &mut err);
+    Said {
+        exit,
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+    }
+}
+
+/// The JSON lines of a report.
+fn lines(said: &Said) -> Vec<Value> {
+    said.out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn help_shows_commands_examples_and_exit_codes() {
+    let out = TempDir::new().unwrap();
+    let said = harness(&out, "--help");
+    assert_eq!((said.exit, &*said.err), (Exit::Passed, ""));
+    golden("help", &said.out);
+}
+
+#[test]
+fn without_a_command_scenarios_are_run() {
+    let out = TempDir::new().unwrap();
+    for args in [
+        "--seed 3 --format json passes",
+        "run passes --format json --seed 3",
+    ] {
+        let said = harness(&out, args);
+        let seen = lines(&said);
+        let words: Vec<_> = seen
+            .iter()
+            .filter(|line| line["event"] != "phase")
+            .map(|line| &line["event"])
+            .collect();
+        assert_eq!(
+            words,
+            ["run_started", "trial_started", "trial_finished", "run_finished"],
+            "{args}"
+        );
+        assert_eq!(seen[0]["seed"], 3);
+        assert_eq!(seen.last().unwrap()["exit"], 0);
+    }
+}
+
+#[test]
+fn all_trials_run_and_the_worst_decides() {
+    let out = TempDir::new().unwrap();
+    let said = harness(
+        &out,
+        "--format json --jobs 3 judge:: body::fails body::hangs body::panics body::invalid",
+    );
+    assert_eq!(said.exit, Exit::Failed);
+    let totals = &lines(&said).pop().unwrap();
+    let counts =
+        ["pass", "fail", "hang", "invalid", "infra", "not_run"].map(|word| totals[word].as_u64().unwrap());
+    assert_eq!(
+        counts,
+        [1, 4, 1, 0, 1, 0],
+        "an invalid trial that loses a report has failed"
+    );
+}
+
+#[test]
+fn what_selects_nothing_names_what_is_closest() {
+    let out = TempDir::new().unwrap();
+    let said = harness(&out, "judge::pass_es");
+    assert_eq!((said.exit, &*said.out), (Exit::NothingSelected, ""));
+    let expected = "error: no scenario is selected by judge::pass_es\n\
+                    hint: closest are judge::passes, judge::loses, judge::panics\n";
+    assert_eq!(said.err, expected);
+}
+
+#[test]
+fn bad_arguments_are_refused() {
+    let out = TempDir::new().unwrap();
+    for args in [
+        "--seed x",
+        "--jobs 0",
+        "run --image tags",
+        "list --nonsense",
+        "reproduce",
+        "reproduce x --times 0",
+    ] {
+        let said = harness(&out, args);
+        assert_eq!((said.exit, &*said.out), (Exit::Refused, ""), "{args}");
+        assert!(said.err.starts_with("error: "), "{args}: {}", said.err);
+    }
+}
+
+#[test]
+fn scenarios_are_listed() {
+    let out = TempDir::new().unwrap();
+    golden("list", &harness(&out, "list").out);
+    let json = lines(&harness(&out, "list judge::* --format json"));
+    assert_eq!(json.len(), 3);
+    assert_eq!(
+        (&json[0]["name"], &json[0]["budget_s"]),
+        (&"judge::loses".into(), &0.05.into())
+    );
+}
+
+#[test]
+fn a_stored_trial_is_judged_again_with_what_its_course_had_shown() {
+    let out = TempDir::new().unwrap();
+    let dir = trial(&out);
+    let said = harness(&out, &format!("recheck {dir}"));
+    assert_eq!(said.exit, Exit::Failed);
+    golden("recheck", &said.out.replace(path(&out).as_str(), "OUT"));
+
+    assert_eq!(harness(&out, "body::hangs").exit, Exit::Failed);
+    let hung = harness(&out, &format!("recheck {}/latest/body.hangs", path(&out)));
+    assert_eq!(hung.exit, Exit::Failed);
+    assert!(
+        hung.out
+            .starts_with("hang: body::hangs: deadline: body was not done within 50ms"),
+        "{}",
+        hung.out
+    );
+
+    let infra = harness(&out, "judge::passes --topology open=infra");
+    assert_eq!(infra.exit, Exit::Unfit);
+    let none = harness(&out, &format!("recheck {}/latest/judge.passes", path(&out)));
+    assert_eq!(none.exit, Exit::Refused);
+    let hint = "hint: a trial that ended before its evidence was collected cannot be judged again\n";
+    assert!(none.err.ends_with(hint), "{}", none.err);
+}
+
+#[test]
+fn a_stored_trial_is_run_again_with_its_seed_and_topology() {
+    let out = TempDir::new().unwrap();
+    assert_eq!(
+        harness(&out, "--seed 5 judge::loses --topology canary=fails --jobs 1").exit,
+        Exit::Failed
+    );
+    let dir = path(&out)
+        .join("latest")
+        .canonicalize_utf8()
+        .unwrap()
+        .join("judge.loses");
+    let said = harness(&out, &format!("reproduce {dir} --times 2"));
+    assert_eq!(said.exit, Exit::Failed);
+    assert!(
+        said.out.contains("fail  body: canary says no"),
+        "the topology is the stored one: {}",
+        said.out
+    );
+    assert_eq!(
+        said.out.lines().last(),
+        Some("reproduced 2 of 2; the same schedule 2 of 2")
+    );
+}
+
+#[test]
+fn commands_of_the_kit_get_their_arguments() {
+    let out = TempDir::new().unwrap();
+    assert_eq!(
+        harness(&out, "images --image tags=t:1").out,
+        "{\"tags\": \"t:1\"}\n"
+    );
+    assert_eq!(harness(&out, "doctor").out, "healthy\n");
+    assert_eq!(harness(&out, "gc").out, "nothing to remove\n");
+    assert_eq!(harness(&out, "bench boot --runs 3").out, "[\"boot\"] 3 times\n");
+    assert_eq!(
+        harness(&out, "pool-server --key k").err,
+        "error: no pool for [\"--key\", \"k\"]\n"
+    );
+}
