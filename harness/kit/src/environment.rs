@@ -317,7 +317,7 @@ impl Stack {
     }
 
     /// The SQL files of all steps, in order.
-    fn scripts(&self) -> Result<Vec<(String, String)>, Failure> {
+    pub(crate) fn scripts(&self) -> Result<Vec<(String, String)>, Failure> {
         let mut scripts = Vec::new();
         for step in &self.topology.steps {
             let texts = files::sql(&self.folder, &step.sql)

@@ -71,7 +71,7 @@ impl Pair {
     ) -> Result<Self, BackendError> {
         let start = |which: Backend, image: ImageRef| async move {
             let password = crate::secret::password();
-            let launch = launch(which, &image, &password, name, network, labels);
+            let launch = launch_alone(which, &image, &password, name, network, labels);
             let container = Container::start(&launch).await?;
             let info = BackendInfo {
                 container: container.id().to_owned(),
@@ -118,7 +118,8 @@ fn admin_user(which: Backend, ours: bool) -> &'static str {
     if which == Backend::Database && !ours { "root" } else { ADMIN }
 }
 
-fn launch(
+/// How a backend is started, for who does so by hand.
+pub fn launch_alone(
     which: Backend,
     image: &ImageRef,
     password: &str,

@@ -1,0 +1,193 @@
+//! What a tap with its ledger on costs: throughput and latency against a direct connection.
+
+use harness_model::event::Backend;
+use harness_model::name::Name;
+use harness_runner::environment::Failure;
+use harness_stack::admin::{BrokerAdmin, DatabaseAdmin};
+use harness_stack::load::{self, At};
+use harness_stack::pool::{Lease, Mode};
+use harness_stack::{backend, secret};
+use harness_wire::amqp::{self, AmqpOptions};
+use harness_wire::clock::Clock;
+use harness_wire::in_flight::InFlight;
+use harness_wire::mysql;
+use harness_wire::recorder::Recorder;
+use harness_wire::tap::{Tap, TapSpec};
+
+use super::{Bound, Measure, failed, median, percentile_ms};
+use crate::environment::Stack;
+
+/// Messages for one reading of the throughput.
+const MESSAGES: usize = 20_000;
+/// Bytes of a body.
+const SIZE: usize = 1024;
+/// Unconfirmed publishes, and the consumers' prefetch.
+const WINDOW: usize = 256;
+/// Round trips for one reading of the latency.
+const ROUND_TRIPS: usize = 2_000;
+/// Sessions, and statements of each, for one reading of the database's throughput.
+const SESSIONS: usize = 4;
+const STATEMENTS: usize = 1_000;
+
+/// A lease with a virtual host and a schema, and the two ways to a backend: direct, and through a tap that writes its
+/// ledger to a file as in a trial.
+pub(super) struct Bench {
+    pub(super) direct: At,
+    pub(super) tapped: At,
+    pub(super) tap: Tap,
+    pub(super) recorder: Recorder,
+    pub(super) lease: Lease,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(super) async fn open(stack: &Stack, which: Backend, mode: Mode) -> Result<Self, Failure> {
+        let lease = stack.lease(mode, "bench").await?;
+        let grant = lease.grant().clone();
+        let password = secret::password();
+        let info = match which {
+            Backend::Broker => {
+                let admin = BrokerAdmin::new(&grant.broker);
+                admin
+                    .provision(&grant.lease, &password, &stack.topology)
+                    .await
+                    .map_err(|error| failed(&error))?;
+                &grant.broker
+            }
+            Backend::Database => {
+                let mut admin =
+                    DatabaseAdmin::connect(&grant.database).await.map_err(|error| failed(&error))?;
+                admin.provision(&grant.lease, &password, &[]).await.map_err(|error| failed(&error))?;
+                &grant.database
+            }
+        };
+        let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+        let recorder = Recorder::create(&folder.path().join("ledger.jsonl"), Clock::monotonic())
+            .map_err(|error| failed(&error))?;
+        let codec = match which {
+            Backend::Broker => amqp::codec(
+                AmqpOptions {
+                    key_paths: stack.topology.messages.key.clone(),
+                    retry_header: stack.topology.messages.retry_header.clone(),
+                    ..AmqpOptions::default()
+                },
+                InFlight::new(),
+            ),
+            Backend::Database => mysql::codec(InFlight::new()),
+        };
+        let upstream = backend::address(which, info.ip);
+        let tap = Tap::open(TapSpec {
+            service: Name::new("load"),
+            bind: grant.inside.gateway,
+            backend: which,
+            upstream,
+            recorder: recorder.clone(),
+            codec,
+        })
+        .map_err(|error| failed(&error))?;
+        let direct =
+            At { addr: upstream, user: grant.lease.clone(), password, name: grant.lease.clone() };
+        let tapped = At { addr: tap.addr(), ..direct.clone() };
+        Ok(Self { direct, tapped, tap, recorder, lease, folder })
+    }
+
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        self.tap.close().await;
+        drop(self.folder);
+        self.lease.release(false).await.map_err(|error| failed(&error))
+    }
+}
+
+/// One side of a comparison, measured.
+struct Pair {
+    direct: f64,
+    tapped: f64,
+}
+
+fn ratio(name: &'static str, pairs: &[Pair], unit_beside: &str) -> Measure {
+    let ratios = pairs.iter().map(|pair| pair.tapped / pair.direct).collect();
+    let of = |side: fn(&Pair) -> f64| median(pairs.iter().map(side).collect());
+    let beside = format!(
+        "direct {:.0} {unit_beside}, tapped {:.0} {unit_beside}, median of {} pairs",
+        of(|pair| pair.direct),
+        of(|pair| pair.tapped),
+        pairs.len()
+    );
+    Measure { name, value: median(ratios), unit: "ratio", bound: Bound::AtLeast(0.9), beside }
+}
+
+fn added(name: &'static str, pairs: &[Pair], bound: f64) -> Measure {
+    let differences = pairs.iter().map(|pair| pair.tapped - pair.direct).collect();
+    let of = |side: fn(&Pair) -> f64| median(pairs.iter().map(side).collect());
+    let beside = format!(
+        "direct {:.3} ms, tapped {:.3} ms, median of {} pairs",
+        of(|pair| pair.direct),
+        of(|pair| pair.tapped),
+        pairs.len()
+    );
+    Measure { name, value: median(differences), unit: "ms", bound: Bound::AtMost(bound), beside }
+}
+
+/// Publish with confirms and consume with acks, then one message at a time.
+pub(super) async fn amqp(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failure> {
+    let bench = Bench::open(stack, Backend::Broker, Mode::Shared).await?;
+    let (mut publishes, mut consumes, mut p50, mut p99) = (vec![], vec![], vec![], vec![]);
+    // The first pair warms the broker up and is not counted.
+    for run in 0..=runs {
+        let mut rates = Vec::new();
+        let mut latencies = Vec::new();
+        for at in [&bench.direct, &bench.tapped] {
+            load::make_queue(&bench.direct, "load", false).await.map_err(|error| failed(&error))?;
+            let published =
+                load::publish(at, "load", MESSAGES, SIZE, WINDOW).await.map_err(|error| failed(&error))?;
+            let consumed =
+                load::consume(at, "load", MESSAGES, WINDOW as u16).await.map_err(|error| failed(&error))?;
+            rates.push((MESSAGES as f64 / published.as_secs_f64(), MESSAGES as f64 / consumed.as_secs_f64()));
+            let mut times = load::publish_one_by_one(at, "load", ROUND_TRIPS, SIZE)
+                .await
+                .map_err(|error| failed(&error))?;
+            latencies.push((percentile_ms(&mut times, 0.5), percentile_ms(&mut times, 0.99)));
+        }
+        if run > 0 {
+            publishes.push(Pair { direct: rates[0].0, tapped: rates[1].0 });
+            consumes.push(Pair { direct: rates[0].1, tapped: rates[1].1 });
+            p50.push(Pair { direct: latencies[0].0, tapped: latencies[1].0 });
+            p99.push(Pair { direct: latencies[0].1, tapped: latencies[1].1 });
+        }
+    }
+    bench.close().await?;
+    Ok(vec![
+        ratio("amqp publish throughput", &publishes, "msg/s"),
+        ratio("amqp consume throughput", &consumes, "msg/s"),
+        added("amqp added latency p50", &p50, 0.15),
+        added("amqp added latency p99", &p99, 0.3),
+    ])
+}
+
+/// Inserts and reads on several sessions, then one read at a time.
+pub(super) async fn mysql(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failure> {
+    let bench = Bench::open(stack, Backend::Database, Mode::Shared).await?;
+    load::make_table(&bench.direct).await.map_err(|error| failed(&error))?;
+    let (mut throughput, mut p50, mut p99) = (vec![], vec![], vec![]);
+    for run in 0..=runs {
+        let mut rates = Vec::new();
+        let mut latencies = Vec::new();
+        for at in [&bench.direct, &bench.tapped] {
+            let took = load::statements(at, SESSIONS, STATEMENTS).await.map_err(|error| failed(&error))?;
+            rates.push((2 * SESSIONS * STATEMENTS) as f64 / took.as_secs_f64());
+            let mut times = load::read_one_by_one(at, ROUND_TRIPS).await.map_err(|error| failed(&error))?;
+            latencies.push((percentile_ms(&mut times, 0.5), percentile_ms(&mut times, 0.99)));
+        }
+        if run > 0 {
+            throughput.push(Pair { direct: rates[0], tapped: rates[1] });
+            p50.push(Pair { direct: latencies[0].0, tapped: latencies[1].0 });
+            p99.push(Pair { direct: latencies[0].1, tapped: latencies[1].1 });
+        }
+    }
+    bench.close().await?;
+    Ok(vec![
+        ratio("mysql throughput", &throughput, "stmt/s"),
+        added("mysql added latency p50", &p50, 0.15),
+        added("mysql added latency p99", &p99, 0.3),
+    ])
+}

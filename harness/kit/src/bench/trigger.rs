@@ -1,0 +1,140 @@
+//! Whether a trigger is exact: a fault at ack n leaves n - 1 acknowledged messages, by the broker's own count.
+//!
+//! A quorum queue never forgets an ack, so what it still holds after the fault tells how many acks have reached it.
+
+use harness_model::event::{Backend, Fate, StepKind};
+use harness_model::fault::{Cut, Pattern, Trigger};
+use harness_runner::environment::Failure;
+use harness_stack::client::Messenger;
+use harness_stack::load;
+use harness_stack::pool::Mode;
+use harness_stack::{backend, wait};
+use rand::RngExt as _;
+use std::time::Duration;
+
+use harness_model::seed::Seed;
+
+use super::taps::Bench;
+use super::{Bound, Measure, failed};
+use crate::environment::Stack;
+
+/// Link cuts for each run asked for; 5 runs make the thousand.
+const CUTS: u32 = 200;
+/// Broker kills for each run asked for.
+const KILLS: u32 = 4;
+/// Messages in the queue before each fault.
+const MESSAGES: u64 = 60;
+/// The queue.
+const QUEUE: &str = "exact";
+/// Longest time for the queue's count to settle; after a restart a quorum queue elects its leader first.
+const COUNT_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What was found over all faults of one kind.
+#[derive(Debug, Default)]
+struct Found {
+    faults: u32,
+    worst: i64,
+    wrong: u32,
+}
+
+impl Found {
+    fn take(&mut self, error: i64) {
+        self.faults += 1;
+        self.wrong += u32::from(error != 0);
+        if error.abs() > self.worst.abs() {
+            self.worst = error;
+        }
+    }
+
+    fn measure(&self, name: &'static str) -> Measure {
+        Measure {
+            name,
+            value: f64::from(self.wrong),
+            unit: "off",
+            bound: Bound::AtMost(0.0),
+            beside: format!("of {} faults; worst error {}", self.faults, self.worst),
+        }
+    }
+}
+
+pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failure> {
+    let mut bench = Bench::open(stack, Backend::Broker, Mode::Exclusive).await?;
+    let mut random = Seed(u64::from(runs)).stream("trigger");
+    load::make_queue(&bench.direct, QUEUE, true).await.map_err(|error| failed(&error))?;
+    let (mut cuts, mut kills) = (Found::default(), Found::default());
+    let mut ready = 0;
+    for _ in 0..CUTS * runs.max(1) {
+        let nth = random.random_range(1..=MESSAGES);
+        cuts.take(fault(stack, &mut bench, nth, &mut ready, false).await?);
+    }
+    for _ in 0..KILLS * runs.max(1) {
+        let nth = random.random_range(1..=MESSAGES);
+        kills.take(fault(stack, &mut bench, nth, &mut ready, true).await?);
+    }
+    bench.close().await?;
+    Ok(vec![cuts.measure("trigger exact, link cuts"), kills.measure("trigger exact, broker kills")])
+}
+
+/// Fills the queue up, faults at ack `nth`, and gives how many acks more (or less) than `nth - 1` have reached the
+/// broker. `ready` is what the queue held before, and holds after.
+async fn fault(
+    stack: &Stack,
+    bench: &mut Bench,
+    nth: u64,
+    ready: &mut u64,
+    kill: bool,
+) -> Result<i64, Failure> {
+    let missing = MESSAGES.saturating_sub(*ready) as usize;
+    load::publish(&bench.direct, QUEUE, missing, 64, 64).await.map_err(|error| failed(&error))?;
+    let trigger = Trigger { nth, on: Pattern::new(StepKind::Ack) };
+    let gate = bench.recorder.arm("bench".into(), trigger);
+    let at = bench.tapped.clone();
+    let consumer = tokio::spawn(async move { load::consume_until_cut(&at, QUEUE, 16).await });
+    let fired = tokio::time::timeout(Duration::from_secs(30), gate.fired()).await;
+    fired.map_err(|_| Failure::invalid(format!("ack number {nth} never came; {} did", gate.count())))?;
+
+    if kill {
+        bench.tap.backend_down().await;
+        let mut info = bench.lease.grant().broker.clone();
+        let network = bench.lease.grant().backends.clone();
+        let exit = backend::kill(&stack.engine, &info).await.map_err(|error| failed(&error))?;
+        if exit != 137 {
+            return Err(Failure::invalid(format!("the broker ended with code {exit}, not by SIGKILL")));
+        }
+        gate.release(Fate::Cut);
+        backend::start(&stack.engine, Backend::Broker, &mut info, &network)
+            .await
+            .map_err(|error| failed(&error))?;
+        bench.direct.addr = backend::address(Backend::Broker, info.ip);
+        bench.tap.backend_up(bench.direct.addr).await.map_err(|error| failed(&error))?;
+        bench.lease.grant_mut().broker = info;
+    } else {
+        bench.tap.cut(Cut::Rst).await;
+        gate.release(Fate::Cut);
+    }
+    drop(consumer.await);
+
+    let expected = MESSAGES - (nth - 1);
+    let at = bench.direct.clone();
+    let mut messenger = Messenger::new(at.addr, &at.user, &at.password, &at.name);
+    let mut agreed = 0;
+    let mut last = 0;
+    // The count is read until it stands at what it should be, or until the deadline: then it is what it is.
+    let counted = {
+        let messenger = tokio::sync::Mutex::new(&mut messenger);
+        let state = std::cell::RefCell::new((&mut agreed, &mut last));
+        wait::until("the queue's count to settle", COUNT_DEADLINE, || async {
+            let depth = messenger.lock().await.depth(QUEUE).await.map_err(|error| error.to_string())?;
+            let mut state = state.borrow_mut();
+            *state.1 = depth.ready;
+            *state.0 = if depth.ready == expected && depth.consumers == 0 { *state.0 + 1 } else { 0 };
+            if *state.0 >= 3 { Ok(()) } else { Err(format!("{} ready", depth.ready)) }
+        })
+        .await
+    };
+    messenger.close().await;
+    // Not settling at the expected count is what is measured, not a failure to measure.
+    drop(counted);
+    *ready = last;
+    Ok(expected as i64 - last as i64)
+}

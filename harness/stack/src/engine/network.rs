@@ -1,0 +1,133 @@
+//! Bridge networks and their gateway addresses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use bollard::models::{Ipam, NetworkCreateRequest};
+use bollard::query_parameters::InspectNetworkOptions;
+
+use super::{CALL, Cause, Engine, EngineError, call};
+
+/// A bridge network to be created.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Name.
+    pub name: String,
+    /// No route to the outside world; the gateway address stays reachable.
+    pub internal: bool,
+    /// Containers on it cannot reach each other, only the gateway address.
+    pub isolated: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Engine {
+    /// Creates a bridge network on which containers reach each other, and returns its gateway address: where
+    /// containers find the engine's machine.
+    ///
+    /// # Errors
+    /// [`EngineError::CreateNetwork`], [`EngineError::InspectNetwork`].
+    pub async fn create_network(
+        &self,
+        name: &str,
+        internal: bool,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<IpAddr, EngineError> {
+        let labels = labels.clone();
+        self.create_network_with(&NetworkSpec {
+            name: name.to_owned(),
+            internal,
+            isolated: false,
+            labels,
+        })
+        .await
+    }
+
+    /// Creates a bridge network and returns its gateway address.
+    ///
+    /// # Errors
+    /// [`EngineError::CreateNetwork`], [`EngineError::InspectNetwork`].
+    pub async fn create_network_with(&self, spec: &NetworkSpec) -> Result<IpAddr, EngineError> {
+        let isolation = (
+            "com.docker.network.bridge.enable_icc".to_owned(),
+            "false".to_owned(),
+        );
+        let request = NetworkCreateRequest {
+            name: spec.name.clone(),
+            driver: Some("bridge".to_owned()),
+            internal: Some(spec.internal),
+            // Said in full, because some engines take a missing list of addresses for none.
+            ipam: Some(Ipam {
+                driver: Some("default".to_owned()),
+                config: Some(Vec::new()),
+                options: None,
+            }),
+            options: spec.isolated.then(|| HashMap::from([isolation])),
+            labels: Some(spec.labels.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        call(CALL, self.docker.create_network(request))
+            .await
+            .map_err(|cause| EngineError::CreateNetwork {
+                network: spec.name.clone(),
+                cause,
+            })?;
+        self.gateway(&spec.name).await
+    }
+
+    /// Gateway address of a network.
+    ///
+    /// # Errors
+    /// [`EngineError::InspectNetwork`], also if it has no gateway.
+    pub async fn gateway(&self, network: &str) -> Result<IpAddr, EngineError> {
+        let failed = |cause| EngineError::InspectNetwork {
+            network: network.to_owned(),
+            cause,
+        };
+        call(
+            CALL,
+            self.docker
+                .inspect_network(network, None::<InspectNetworkOptions>),
+        )
+        .await
+        .map_err(failed)?
+        .ipam
+        .and_then(|ipam| ipam.config)
+        .into_iter()
+        .flatten()
+        .find_map(|config| config.gateway.and_then(|address| gateway_address(&address)))
+        .ok_or_else(|| failed(Cause::Answer("it has no gateway address".to_owned())))
+    }
+
+    /// Removes a network. One that is gone already is no error; one with containers on it is.
+    ///
+    /// # Errors
+    /// [`EngineError::RemoveNetwork`].
+    pub async fn remove_network(&self, network: &str) -> Result<(), EngineError> {
+        match call(CALL, self.docker.remove_network(network)).await {
+            Err(cause) if !cause.is_not_found() => Err(EngineError::RemoveNetwork {
+                network: network.to_owned(),
+                cause,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Some engines write the gateway with the length of its network, as `172.18.0.1/16`.
+fn gateway_address(text: &str) -> Option<IpAddr> {
+    text.split('/').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gateway_address;
+
+    #[test]
+    fn a_gateway_may_carry_the_length_of_its_network() {
+        let plain = "172.18.0.1".parse().ok();
+        assert_eq!(gateway_address("172.18.0.1"), plain);
+        assert_eq!(gateway_address("172.18.0.1/16"), plain);
+        assert_eq!(gateway_address(""), None);
+    }
+}
