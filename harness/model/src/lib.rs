@@ -7,11 +7,12 @@
 //! The order in which the modules build on each other:
 //! [`seed`] and [`name`]; [`event`] and [`ledger`] (what happened); [`fault`] (what was done to it);
 //! [`topology`] and [`report`] (what is under test, and what goes in); [`evidence`] (everything a judge may look at);
-//! `invariant` (the judges) and [`verdict`] (what they say).
+//! [`invariant`] (the judges) and [`verdict`] (what they say).
 
 pub mod event;
 pub mod evidence;
 pub mod fault;
+pub mod invariant;
 pub mod ledger;
 pub mod name;
 pub mod report;

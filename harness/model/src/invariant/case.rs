@@ -1,0 +1,394 @@
+//! One trial, indexed once for all of its judges.
+//!
+//! A tap writes a frame down *before* it forwards it. So a frame in the ledger was sent by one side, and whether it
+//! came to the other is a second question, which [`Published::reached`] and [`Settled::arrived`] answer as far as it
+//! can be answered: a held frame that was dropped, cut with its connection or never let go did not arrive; anything
+//! else on a connection that later broke may or may not have. Judges give every such doubt to the pipeline.
+//!
+//! Messages whose key is unknown are in the lists, but belong to no report.
+
+mod index;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Event, Fate, Message, Step};
+use crate::evidence::{EndState, Evidence, Injected, Plan};
+use crate::name::{Key, Name};
+use crate::topology::Topology;
+
+use super::roles::Roles;
+use index::Index;
+
+/// The name of the harness' own link.
+pub(super) const HARNESS: &str = "harness";
+
+/// The name of the broker's container.
+pub(super) const BROKER: &str = "broker";
+
+/// After this long without traffic (in nanoseconds) a classic queue has written all of its acknowledgements down, so
+/// that a SIGKILL forgets none of them. Measured on RabbitMQ 4.0.5: all are forgotten under steady traffic, none after
+/// 2 s of quiet; the rest is for the kill itself, which is recorded up to 0.7 s after it began.
+const QUIET: u64 = 3_000_000_000;
+
+/// A broker that gives up a connection may deliver its messages elsewhere before the tap has seen the connection end;
+/// by so many nanoseconds at most.
+const SLACK: u64 = 1_000_000_000;
+
+/// Phases that begin when the trial has come to rest: what happens from there on is the harness tidying up.
+const AFTER_REST: [&str; 2] = ["collect", "close"];
+
+/// A `basic.publish` and what became of it.
+#[derive(Debug)]
+pub(super) struct Published<'a> {
+    /// The event.
+    pub(super) n: u64,
+    /// Its time.
+    pub(super) at: u64,
+    /// Who published.
+    pub(super) svc: Option<&'a Name>,
+    /// What.
+    pub(super) message: &'a Message,
+    /// Roles of the work queues that it leads to.
+    pub(super) queues: Vec<&'a Name>,
+    /// It goes through a retry queue first.
+    pub(super) waits: bool,
+    /// How often it may have come to the broker: 0 when the frame was taken out, 2 when it was sent twice.
+    pub(super) reached: u32,
+    /// The confirm that reached the publisher, and whether it is positive.
+    pub(super) confirm: Option<(u64, bool)>,
+    /// The return.
+    pub(super) returned: Option<u64>,
+}
+
+impl Published<'_> {
+    /// The broker has told the publisher that it has it, and has not given it back.
+    pub(super) fn promised(&self) -> bool {
+        matches!(self.confirm, Some((_, true))) && self.returned.is_none()
+    }
+
+    /// It was published by the harness.
+    pub(super) fn by_harness(&self) -> bool {
+        self.svc.is_some_and(|svc| *svc == HARNESS)
+    }
+
+    /// Its retry counter; 0 without one.
+    pub(super) fn retry(&self) -> i64 {
+        self.message.retry.unwrap_or(0)
+    }
+}
+
+/// How a consumer settled a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Acknowledged.
+    Ack,
+    /// Rejected for good: dropped, or dead-lettered.
+    Reject,
+    /// Put back.
+    Requeue,
+}
+
+/// A settlement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settled {
+    /// The event.
+    pub(super) n: u64,
+    /// Its time.
+    pub(super) at: u64,
+    /// How.
+    pub(super) how: How,
+    /// Nothing is known to have kept it from the broker.
+    pub(super) arrived: bool,
+}
+
+/// The end of the channel on which something was delivered, by itself or with its connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// The event.
+    pub(super) n: u64,
+    /// Its time.
+    at: u64,
+    /// The client closed it, so that the broker has taken all that was sent before.
+    orderly: bool,
+}
+
+/// A `basic.deliver` and what became of it.
+#[derive(Debug)]
+pub(super) struct Delivered<'a> {
+    /// The event.
+    pub(super) n: u64,
+    /// Its time.
+    pub(super) at: u64,
+    /// To whom.
+    pub(super) svc: Option<&'a Name>,
+    /// Connection and channel.
+    pub(super) channel: (u32, u16),
+    /// Role of the work queue that it comes from; absent for other queues.
+    pub(super) queue: Option<&'a Name>,
+    /// What.
+    pub(super) message: &'a Message,
+    /// The consumer asked for no acknowledgements.
+    pub(super) auto: bool,
+    /// The settlement.
+    pub(super) settled: Option<Settled>,
+    /// The end of its channel, whether it was settled before or not.
+    pub(super) end: Option<End>,
+}
+
+impl Delivered<'_> {
+    /// The broker still waits for its settlement.
+    pub(super) fn outstanding(&self) -> bool {
+        self.end.is_none() && self.settled.is_none_or(|settled| !settled.arrived)
+    }
+
+    /// Its retry counter; 0 without one.
+    pub(super) fn retry(&self) -> i64 {
+        self.message.retry.unwrap_or(0)
+    }
+}
+
+/// The messages of one report on one work queue.
+#[derive(Debug, Default)]
+struct Traffic {
+    publishes: Vec<usize>,
+    deliveries: Vec<usize>,
+}
+
+/// A trial before its judges.
+#[derive(Debug)]
+pub struct Case<'a> {
+    evidence: &'a Evidence,
+    /// Who is answerable for which effect.
+    pub(super) roles: Roles<'a>,
+    /// All publishes, in order.
+    pub(super) publishes: Vec<Published<'a>>,
+    /// All deliveries, in order.
+    pub(super) deliveries: Vec<Delivered<'a>>,
+    /// Events at which the broker ended without a chance to write anything down.
+    pub(super) kills: Vec<u64>,
+    traffic: BTreeMap<&'a Name, BTreeMap<&'a Key, Traffic>>,
+    sent: BTreeMap<&'a Key, Vec<usize>>,
+    injected: BTreeMap<&'a Key, &'a Injected>,
+    /// By classic queue: the events, from and to, whose settlements a kill may have made undone, and the kill's time.
+    forgotten: BTreeMap<&'a Name, Vec<(u64, u64, u64)>>,
+    fates: BTreeMap<u64, Option<Fate>>,
+    rest: u64,
+}
+
+impl<'a> Case<'a> {
+    /// Indexes `evidence`.
+    pub fn new(evidence: &'a Evidence) -> Self {
+        let topology = &evidence.plan.topology;
+        let events = evidence.ledger.events();
+        let rest = events
+            .iter()
+            .find(|event| matches!(&event.step, Step::Phase { name } if AFTER_REST.contains(&name.as_str())))
+            .map_or(u64::MAX, |event| event.n);
+        let mut index = Index::new(topology, index::fates(events));
+        for event in events.iter().take_while(|event| event.n < rest) {
+            index.take(event);
+        }
+        let mut traffic: BTreeMap<_, BTreeMap<_, Traffic>> = BTreeMap::new();
+        let mut sent: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (i, publish) in index.publishes.iter().enumerate() {
+            let Some(key) = &publish.message.key else { continue };
+            for queue in &publish.queues {
+                traffic
+                    .entry(*queue)
+                    .or_default()
+                    .entry(key)
+                    .or_default()
+                    .publishes
+                    .push(i);
+            }
+            if publish.by_harness() {
+                sent.entry(key).or_default().push(i);
+            }
+        }
+        for (i, delivery) in index.deliveries.iter().enumerate() {
+            if let (Some(queue), Some(key)) = (delivery.queue, &delivery.message.key) {
+                traffic
+                    .entry(queue)
+                    .or_default()
+                    .entry(key)
+                    .or_default()
+                    .deliveries
+                    .push(i);
+            }
+        }
+        Self {
+            evidence,
+            roles: Roles::of(topology),
+            kills: index.kills.iter().map(|(n, _)| *n).collect(),
+            forgotten: index.forgotten(),
+            publishes: index.publishes,
+            deliveries: index.deliveries,
+            traffic,
+            sent,
+            injected: evidence
+                .plan
+                .injected
+                .iter()
+                .map(|injected| (&injected.key, injected))
+                .collect(),
+            fates: index.fates,
+            rest,
+        }
+    }
+
+    /// What was asked for.
+    pub(super) fn plan(&self) -> &'a Plan {
+        &self.evidence.plan
+    }
+
+    /// What was under test.
+    pub(super) fn topology(&self) -> &'a Topology {
+        &self.evidence.plan.topology
+    }
+
+    /// What is left.
+    pub(super) fn end(&self) -> &'a EndState {
+        &self.evidence.end
+    }
+
+    /// All events up to the point where the trial had come to rest.
+    pub(super) fn events(&self) -> impl DoubleEndedIterator<Item = &'a Event> {
+        let rest = self.rest;
+        self.evidence
+            .ledger
+            .events()
+            .iter()
+            .filter(move |event| event.n < rest)
+    }
+
+    /// One event.
+    pub(super) fn event(&self, n: u64) -> Option<&'a Event> {
+        self.evidence.ledger.get(n)
+    }
+
+    /// What became of a frame that a trigger held; absent if it was not held, or never let go.
+    pub(super) fn fate(&self, n: u64) -> Option<Fate> {
+        self.fates.get(&n).copied().flatten()
+    }
+
+    /// What was injected under this key.
+    pub(super) fn injected(&self, key: &Key) -> Option<&'a Injected> {
+        self.injected.get(key).copied()
+    }
+
+    /// The work queues and keys between which anything was seen, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'a Name, &'a Key)> {
+        self.traffic
+            .iter()
+            .flat_map(|(queue, keys)| keys.keys().map(|key| (*queue, *key)))
+    }
+
+    /// Publishes of this key that lead to this work queue, retries included.
+    pub(super) fn publishes_to(
+        &self,
+        queue: &Name,
+        key: &Key,
+    ) -> impl DoubleEndedIterator<Item = &Published<'a>> {
+        self.traffic(queue, key)
+            .map_or(&[][..], |traffic| &traffic.publishes)
+            .iter()
+            .map(|i| &self.publishes[*i])
+    }
+
+    /// Deliveries of this key from this work queue.
+    pub(super) fn deliveries_from(
+        &self,
+        queue: &Name,
+        key: &Key,
+    ) -> impl DoubleEndedIterator<Item = &Delivered<'a>> {
+        self.traffic(queue, key)
+            .map_or(&[][..], |traffic| &traffic.deliveries)
+            .iter()
+            .map(|i| &self.deliveries[*i])
+    }
+
+    fn traffic(&self, queue: &Name, key: &Key) -> Option<&Traffic> {
+        self.traffic.get(queue)?.get(key)
+    }
+
+    /// What the harness published under this key.
+    pub(super) fn sent(&self, key: &Key) -> impl Iterator<Item = &Published<'a>> {
+        self.sent
+            .get(key)
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .map(|i| &self.publishes[*i])
+    }
+
+    /// The broker has promised the harness to keep this message.
+    pub(super) fn promised(&self, key: &Key) -> bool {
+        self.sent(key).any(Published::promised)
+    }
+
+    /// Copies of this message that may have been put into this work queue, not counting retries.
+    pub(super) fn copies(&self, queue: &Name, key: &Key) -> u64 {
+        self.publishes_to(queue, key)
+            .filter(|publish| !publish.waits)
+            .map(|publish| u64::from(publish.reached))
+            .sum()
+    }
+
+    /// The time from which the message of this delivery may be back in its queue, if it may be at all.
+    ///
+    /// It is put back when the consumer asks for it, and when the channel ends before the broker has taken the
+    /// settlement; and the broker itself may have forgotten the settlement.
+    pub(super) fn back_from(&self, delivery: &Delivered<'_>) -> Option<u64> {
+        let requeued = delivery
+            .settled
+            .filter(|settled| settled.how == How::Requeue && settled.arrived);
+        let broken = delivery.end.filter(|end| {
+            !end.orderly
+                || delivery
+                    .settled
+                    .is_none_or(|settled| !settled.arrived || settled.n > end.n)
+        });
+        requeued
+            .map(|settled| settled.at)
+            .into_iter()
+            .chain(broken.map(|end| end.at.saturating_sub(SLACK).max(delivery.at + 1)))
+            .chain(self.forgotten(delivery))
+            .min()
+    }
+
+    /// The time of the kill at which the broker may have forgotten that this delivery was settled.
+    ///
+    /// Classic queues forget what was settled since they last were idle before a SIGKILL; quorum queues nothing.
+    pub(super) fn forgotten(&self, delivery: &Delivered<'_>) -> Option<u64> {
+        let settled = delivery.settled?;
+        let kills = self.forgotten.get(delivery.queue?)?;
+        kills
+            .iter()
+            .find(|(from, to, _)| (*from..=*to).contains(&settled.n))
+            .map(|(_, _, at)| *at)
+    }
+
+    /// Times at which the broker was killed after event `n`, by which it may have forgotten that a message it held back
+    /// for a retry has left the retry queue.
+    pub(super) fn kills_after(&self, n: u64) -> impl Iterator<Item = u64> {
+        self.kills
+            .iter()
+            .filter(move |kill| **kill > n)
+            .filter_map(|kill| self.event(*kill))
+            .map(|event| event.at)
+    }
+
+    /// The message is among the dead letters of this work queue, by its key or by its body.
+    pub(super) fn is_dead(&self, queue: &Name, key: &Key) -> bool {
+        let hashes: BTreeSet<_> = self
+            .publishes_to(queue, key)
+            .map(|publish| publish.message.hash.as_str())
+            .filter(|hash| !hash.is_empty())
+            .collect();
+        self.end().dead.get(queue).is_some_and(|dead| {
+            dead.iter().any(|letter| match &letter.key {
+                Some(found) => found == key,
+                None => hashes.contains(letter.hash.as_str()),
+            })
+        })
+    }
+}

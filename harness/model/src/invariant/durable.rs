@@ -1,0 +1,106 @@
+//! `durable-topology`: what the services declare and publish survives a broker.
+//!
+//! Judged is what goes over their links: every queue and exchange that the topology names is declared durable, and
+//! every message that goes to one of them is persistent. Whether policies, bindings and dead-letter exchanges are as
+//! the topology says needs a look at the broker and is not judged here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::Step;
+use crate::name::Name;
+use crate::verdict::{Finding, Kind};
+
+use super::case::{Case, HARNESS};
+use super::story;
+
+/// The rule's name.
+pub(super) const ID: &str = "durable-topology";
+
+/// Judges.
+pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
+    let mut findings = declarations(case);
+    // One finding for each service and place, however many messages.
+    let mut transient: BTreeMap<(&str, &str, &str), Vec<usize>> = BTreeMap::new();
+    let exchanges = exchanges(case);
+    for (i, publish) in case.publishes.iter().enumerate() {
+        let Some(service) = publish.svc.filter(|svc| **svc != HARNESS) else {
+            continue;
+        };
+        let message = publish.message;
+        let ours = !publish.queues.is_empty() || exchanges.contains(message.exchange.as_str());
+        if ours && !message.persistent {
+            transient
+                .entry((service, &message.exchange, &message.routing_key))
+                .or_default()
+                .push(i);
+        }
+    }
+    for ((service, exchange, routing_key), found) in transient {
+        let published = found.iter().map(|i| &case.publishes[*i]);
+        let what = format!(
+            "{service} published {} to exchange \"{exchange}\" with key {routing_key} that would not survive the broker: \
+             delivery mode 1, the first at #{}",
+            story::counted(found.len() as u64, "message"),
+            case.publishes[found[0]].n
+        );
+        let keys: BTreeSet<_> = published
+            .clone()
+            .filter_map(|publish| publish.message.key.clone())
+            .collect();
+        let events = published.map(|publish| publish.n);
+        findings.push(Finding::new(Kind::Fail, ID, what).about(keys).shown_by(events));
+    }
+    findings
+}
+
+fn declarations(case: &Case<'_>) -> Vec<Finding> {
+    let (queues, exchanges) = (queues(case), exchanges(case));
+    let mut told = BTreeSet::new();
+    let mut findings = Vec::new();
+    for event in case.events() {
+        let Step::Declare {
+            what,
+            name,
+            durable: false,
+            passive: false,
+        } = &event.step
+        else {
+            continue;
+        };
+        let named = if what == "queue" { &queues } else { &exchanges };
+        if named.contains(&**name) && told.insert((&event.svc, what, name)) {
+            let service = event.svc.as_ref().map_or("somebody", |svc| svc);
+            let what = format!(
+                "{service} declared {what} {name} at #{}, and not durable",
+                event.n
+            );
+            findings.push(Finding::new(Kind::Fail, ID, what).shown_by([event.n]));
+        }
+    }
+    findings
+}
+
+fn queues<'a>(case: &Case<'a>) -> BTreeSet<&'a str> {
+    let queues = case.topology().queues.values();
+    queues
+        .flat_map(|queue| {
+            let dead = queue.dead_letter.as_ref().map(|dead| &dead.queue);
+            [&queue.name]
+                .into_iter()
+                .chain(dead)
+                .chain(queue.retry.as_ref().map(|retry| &retry.queue))
+        })
+        .map(Name::as_str)
+        .collect()
+}
+
+fn exchanges<'a>(case: &Case<'a>) -> BTreeSet<&'a str> {
+    let topology = case.topology();
+    let named = topology.exchanges.values().map(|exchange| &exchange.name);
+    let retry = topology
+        .queues
+        .values()
+        .filter_map(|queue| queue.retry.as_ref())
+        .map(|retry| &retry.exchange);
+    named.chain(retry).map(Name::as_str).collect()
+}

@@ -1,0 +1,68 @@
+//! `prefetch-bounded`: no channel of a service ever holds more unacknowledged deliveries than the topology allows.
+//!
+//! A tap sees an acknowledgement before the broker does, so what is outstanding here never exceeds what is outstanding
+//! for the broker, and a service that sets its prefetch can never be wronged. Each channel is counted by itself: a
+//! connection that is being replaced owes its deliveries until it ends. Whether the declared concurrency is ever
+//! reached is not judged here.
+
+use std::collections::BTreeMap;
+
+use crate::verdict::{Finding, Kind};
+
+use super::case::{Case, HARNESS};
+
+/// The rule's name.
+pub(super) const ID: &str = "prefetch-bounded";
+
+/// Who consumes on a channel, and by how much the outstanding deliveries change at which event.
+type Channel<'a> = (&'a str, BTreeMap<u64, i64>);
+
+/// Judges.
+pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
+    // +1 at each delivery, -1 at its settlement or at the end of its channel, whichever came first.
+    let mut channels: BTreeMap<(u32, u16), Channel<'_>> = BTreeMap::new();
+    for delivery in case
+        .deliveries
+        .iter()
+        .filter(|delivery| !delivery.auto && delivery.queue.is_some())
+    {
+        let Some(service) = delivery.svc.filter(|svc| **svc != HARNESS) else {
+            continue;
+        };
+        let (_, steps) = channels
+            .entry(delivery.channel)
+            .or_insert_with(|| (service, BTreeMap::new()));
+        *steps.entry(delivery.n).or_default() += 1;
+        let settled = delivery.settled.map(|settled| settled.n);
+        let ended = delivery.end.map(|end| end.n);
+        if let Some(n) = settled.into_iter().chain(ended).min() {
+            *steps.entry(n).or_default() -= 1;
+        }
+    }
+    let mut findings = Vec::new();
+    for ((conn, chan), (service, steps)) in channels {
+        let bound = case
+            .topology()
+            .service(service)
+            .map_or(0, |service| service.prefetch);
+        if bound == 0 {
+            continue;
+        }
+        let mut held = 0;
+        let mut worst: Option<(u64, i64)> = None;
+        for (n, change) in steps {
+            held += change;
+            if held > worst.map_or(i64::from(bound), |(_, most)| most) {
+                worst = Some((n, held));
+            }
+        }
+        if let Some((n, held)) = worst {
+            let what = format!(
+                "{service} holds {held} unacknowledged deliveries at #{n} on connection {conn}, channel {chan}; \
+                 {bound} are declared"
+            );
+            findings.push(Finding::new(Kind::Fail, ID, what).shown_by([n]));
+        }
+    }
+    findings
+}

@@ -1,0 +1,220 @@
+//! `retries-bounded` and `sibling-isolation`: a retry is counted, comes late, ends, and stays on its own queue.
+//!
+//! A consumer retries by publishing the message again, with its counter raised, to the retry queue of the queue that
+//! it consumes. What it must not do is told by what it publishes and by what is delivered; which messages deserve a
+//! retry is not judged here, nor that the last one ends in the dead-letter queue: that is `dlq-exact`.
+
+use std::collections::BTreeSet;
+
+use crate::name::{Key, Name};
+use crate::verdict::{Finding, Kind};
+
+use super::case::{Case, How, Published};
+use super::story;
+
+/// The rule about what a retry does to its own queue.
+pub(super) const BOUNDED: &str = "retries-bounded";
+
+/// The rule about what it does to others.
+pub(super) const ISOLATION: &str = "sibling-isolation";
+
+/// A broker's timers are exact to a millisecond; this many nanoseconds may a message come early.
+const EARLY: u64 = 20_000_000;
+
+/// Judges `retries-bounded`.
+///
+/// The counter never exceeds the declared number of retries and rises with each one; no retry is delivered before the
+/// retry queue's time is over; and there are at most `max_retries + 1` deliveries of each copy. A delivery that went
+/// back against the consumer's will counts as one more copy, because it may be retried from its beginning again.
+pub(super) fn bounded(case: &Case<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (queue, key) in case.pairs() {
+        findings.extend(too_many_retries(case, queue, key));
+        findings.extend(not_counted(case, queue, key));
+        findings.extend(too_soon(case, queue, key));
+        findings.extend(too_many_deliveries(case, queue, key));
+    }
+    findings
+}
+
+fn fail(
+    case: &Case<'_>,
+    rule: &str,
+    key: &Key,
+    what: &str,
+    events: impl IntoIterator<Item = u64>,
+) -> Finding {
+    let what = format!("{}: {what}", story::name(case, key));
+    Finding::new(Kind::Fail, rule, what)
+        .about([key.clone()])
+        .shown_by(events)
+}
+
+/// It is published by a service that consumes this queue: a retry, if it leads to the same queue.
+fn by_consumer(case: &Case<'_>, queue: &Name, publish: &Published<'_>) -> bool {
+    publish
+        .svc
+        .and_then(|svc| case.topology().service(svc))
+        .is_some_and(|service| service.consumes.as_ref() == Some(queue))
+}
+
+fn retries<'a, 'c>(
+    case: &'c Case<'a>,
+    queue: &'c Name,
+    key: &'c Key,
+) -> impl DoubleEndedIterator<Item = &'c Published<'a>> {
+    case.publishes_to(queue, key)
+        .filter(move |publish| by_consumer(case, queue, publish))
+}
+
+fn too_many_retries(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
+    let (service, consumer) = case.topology().consumer_of(queue)?;
+    let most = i64::from(consumer.max_retries);
+    let publish = retries(case, queue, key).find(|publish| publish.retry() > most)?;
+    let what = format!(
+        "{service} published it for retry {} at #{}; after {most} it belongs into the dead-letter queue of {queue}",
+        publish.retry(),
+        publish.n
+    );
+    Some(fail(case, BOUNDED, key, &what, [publish.n]))
+}
+
+fn not_counted(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
+    retries(case, queue, key).find_map(|publish| {
+        let before: Vec<_> = case
+            .deliveries_from(queue, key)
+            .filter(|delivery| delivery.n < publish.n && delivery.svc == publish.svc)
+            .collect();
+        // Several copies may be in the service's hands; any of them may be the one that is retried.
+        let open = before.iter().filter(|delivery| delivery.settled.is_none_or(|settled| settled.n > publish.n));
+        let least = open.map(|delivery| delivery.retry()).min().or_else(|| Some(before.last()?.retry()))?;
+        (publish.retry() <= least).then(|| {
+            let what = format!(
+                "{} retried it at #{} with count {}, and it was delivered with count {least}; the count must rise",
+                publish.svc.map_or("somebody", |svc| svc),
+                publish.n,
+                publish.retry()
+            );
+            fail(case, BOUNDED, key, &what, [publish.n])
+        })
+    })
+}
+
+fn too_soon(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
+    let ttl = case.topology().queue(queue)?.retry.as_ref()?.ttl_ms;
+    case.deliveries_from(queue, key).filter(|delivery| delivery.retry() > 0).find_map(|delivery| {
+        let same = |publish: &&Published<'_>| publish.retry() == delivery.retry() && publish.n < delivery.n;
+        // Not a retry, if somebody else sent it with this count in the first place.
+        if case.publishes_to(queue, key).any(|publish| same(&publish) && !by_consumer(case, queue, publish)) {
+            return None;
+        }
+        let publish = retries(case, queue, key).find(same)?;
+        let gap = delivery.at.saturating_sub(publish.at);
+        (gap.saturating_add(EARLY) < ttl.saturating_mul(1_000_000)).then(|| {
+            let what = format!(
+                "retry {} came back from {queue} at #{} only {} ms after it was published at #{}; {ttl} ms are declared",
+                delivery.retry(),
+                delivery.n,
+                gap / 1_000_000,
+                publish.n
+            );
+            fail(case, BOUNDED, key, &what, [publish.n, delivery.n])
+        })
+    })
+}
+
+fn too_many_deliveries(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
+    let (service, consumer) = case.topology().consumer_of(queue)?;
+    let deliveries: Vec<_> = case.deliveries_from(queue, key).collect();
+    let published: u64 = case
+        .publishes_to(queue, key)
+        .filter(|publish| !publish.waits && !by_consumer(case, queue, publish))
+        .map(|publish| u64::from(publish.reached))
+        .sum();
+    let returned = deliveries.iter().filter(|delivery| {
+        let willing = delivery
+            .settled
+            .is_some_and(|settled| settled.how == How::Requeue && settled.arrived);
+        !willing && case.back_from(delivery).is_some()
+    });
+    let returned = returned.count() as u64;
+    let forgotten: usize = retries(case, queue, key)
+        .map(|publish| case.kills_after(publish.n).count())
+        .sum();
+    let copies = published.max(1) + returned + forgotten as u64;
+    let most = copies * (u64::from(consumer.max_retries) + 1);
+    if deliveries.len() as u64 <= most {
+        return None;
+    }
+    let requeued = deliveries.iter().filter(|delivery| {
+        delivery
+            .settled
+            .is_some_and(|settled| settled.how == How::Requeue)
+    });
+    let what = format!(
+        "delivered to {service} {} times, and put back by it at once {} times; {} retries of {} allow {most}",
+        deliveries.len(),
+        requeued.count(),
+        consumer.max_retries,
+        if copies == 1 {
+            "one copy".to_owned()
+        } else {
+            format!("{copies} copies or redeliveries")
+        }
+    );
+    let over = usize::try_from(most)
+        .ok()
+        .and_then(|most| deliveries.get(most))
+        .map(|delivery| delivery.n);
+    Some(fail(case, BOUNDED, key, &what, over))
+}
+
+/// Judges `sibling-isolation`.
+///
+/// Whatever is delivered with a retry counter was published to that very queue by its own consumer, or sent with the
+/// counter by the harness; and no service sends a retry to queues that it does not consume.
+pub(super) fn isolation(case: &Case<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut told = BTreeSet::new();
+    for (queue, key) in case.pairs() {
+        for delivery in case
+            .deliveries_from(queue, key)
+            .filter(|delivery| delivery.retry() > 0)
+        {
+            let own = case.publishes_to(queue, key).any(|publish| {
+                publish.n < delivery.n
+                    && publish.retry() == delivery.retry()
+                    && (publish.by_harness() || by_consumer(case, queue, publish))
+            });
+            if own || !told.insert((queue, key)) {
+                continue;
+            }
+            let origin = case.publishes.iter().rev().find(|publish| {
+                publish.n < delivery.n
+                    && publish.message.key.as_ref() == Some(key)
+                    && publish.retry() == delivery.retry()
+            });
+            let (from, event) = match origin {
+                Some(publish) => {
+                    let svc = publish.svc.map_or("somebody", |svc| svc);
+                    (format!("it is {svc}'s, of #{}", publish.n), Some(publish.n))
+                }
+                None => ("nobody in the ledger published it".into(), None),
+            };
+            let what = format!(
+                "delivered to {} (queue {queue}) at #{} with retry count {}, but this is no retry of that queue: {from}",
+                story::consumer(case, queue),
+                delivery.n,
+                delivery.retry()
+            );
+            findings.push(fail(
+                case,
+                ISOLATION,
+                key,
+                &what,
+                event.into_iter().chain([delivery.n]),
+            ));
+        }
+    }
+    findings
+}

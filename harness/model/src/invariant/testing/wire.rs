@@ -1,0 +1,267 @@
+//! What goes over the wire.
+
+use crate::event::{Backend, Covered, Ending, Message, Side, Step, Verb};
+use crate::name::{Key, Name};
+
+use super::{Trial, hash};
+
+impl Trial {
+    fn publish_step(&mut self, exchange: &str, routing_key: &str, key: Key, retry: Option<i64>) -> Step {
+        self.tags += 1;
+        Step::Publish {
+            tag: self.tags,
+            mandatory: true,
+            message: Message {
+                exchange: exchange.into(),
+                routing_key: routing_key.into(),
+                hash: hash(&key),
+                key: Some(key),
+                size: 9,
+                persistent: true,
+                retry,
+                death: None,
+                body: None,
+            },
+        }
+    }
+
+    /// The harness publishes to the raw route; not confirmed.
+    pub(in crate::invariant) fn publish(&mut self, key: impl Into<Key>) -> u64 {
+        let step = self.publish_step("cleanapp", "report.raw", key.into(), None);
+        self.on("harness", step)
+    }
+
+    /// The harness publishes to the raw route, confirmed.
+    pub(in crate::invariant) fn inject(&mut self, key: impl Into<Key>) -> u64 {
+        let publish = self.publish(key);
+        self.confirm(publish);
+        publish
+    }
+
+    /// The analyzer publishes the event of a report; not confirmed.
+    pub(in crate::invariant) fn announce(&mut self, seq: u64) -> u64 {
+        let mut step = self.publish_step("cleanapp", "report.analysed", seq.into(), None);
+        if let Step::Publish { message, .. } = &mut step {
+            message.body = Some(self.event_body(seq).to_string());
+        }
+        self.on("analyzer", step)
+    }
+
+    /// A service publishes for a retry, to the retry exchange of `queue`, confirmed.
+    pub(in crate::invariant) fn retry(
+        &mut self,
+        svc: &str,
+        queue: &str,
+        key: impl Into<Key>,
+        count: i64,
+    ) -> u64 {
+        let exchange = self.plan.topology.queues[queue]
+            .retry
+            .as_ref()
+            .unwrap()
+            .exchange
+            .to_string();
+        let step = self.publish_step(&exchange, "report.raw", key.into(), Some(count));
+        let publish = self.on(svc, step);
+        self.confirm(publish);
+        publish
+    }
+
+    /// Confirms a publish.
+    pub(in crate::invariant) fn confirm(&mut self, publish: u64) -> u64 {
+        let event = &self.events[usize::try_from(publish).unwrap() - 1];
+        let Step::Publish { tag, message, .. } = &event.step else {
+            panic!("#{publish} is no publish")
+        };
+        let covers = vec![Covered {
+            tag: *tag,
+            key: message.key.clone(),
+            queue: None,
+        }];
+        let (svc, conn) = (event.svc.clone().unwrap(), event.conn);
+        self.push(Some(&svc), conn, Some(1), Step::Confirm { ok: true, covers })
+    }
+
+    /// The broker gives a publish back as unroutable, and then confirms it.
+    pub(in crate::invariant) fn give_back(&mut self, publish: u64) -> u64 {
+        let event = &self.events[usize::try_from(publish).unwrap() - 1];
+        let Step::Publish { message, .. } = &event.step else {
+            panic!("#{publish} is no publish")
+        };
+        let step = Step::Return {
+            code: 312,
+            text: "NO_ROUTE".into(),
+            message: message.clone(),
+        };
+        let svc = event.svc.clone().unwrap();
+        let n = self.on(&svc, step);
+        self.confirm(publish);
+        n
+    }
+
+    /// Delivers to the consumer of the queue with this role.
+    pub(in crate::invariant) fn deliver(&mut self, queue: &str, key: impl Into<Key>) -> u64 {
+        self.deliver_retry(queue, key, None)
+    }
+
+    /// The same, with a retry counter.
+    pub(in crate::invariant) fn deliver_retry(
+        &mut self,
+        queue: &str,
+        key: impl Into<Key>,
+        retry: Option<i64>,
+    ) -> u64 {
+        let key = key.into();
+        let topology = &self.plan.topology;
+        let svc = topology.consumer_of(queue).unwrap().0.clone();
+        let name = topology.queues[queue].name.clone();
+        self.tags += 1;
+        let message = Message {
+            hash: hash(&key),
+            key: Some(key),
+            persistent: true,
+            retry,
+            size: 9,
+            ..Message::default()
+        };
+        let step = Step::Deliver {
+            tag: self.tags,
+            consumer: "c".into(),
+            queue: Some(name),
+            redelivered: false,
+            message,
+        };
+        self.on(&svc, step)
+    }
+
+    fn covered(&self, delivery: u64) -> (Name, Option<u32>, Covered) {
+        let event = &self.events[usize::try_from(delivery).unwrap() - 1];
+        let Step::Deliver {
+            tag, queue, message, ..
+        } = &event.step
+        else {
+            panic!("#{delivery} is no delivery")
+        };
+        let covered = Covered {
+            tag: *tag,
+            key: message.key.clone(),
+            queue: queue.clone(),
+        };
+        (event.svc.clone().unwrap(), event.conn, covered)
+    }
+
+    pub(in crate::invariant) fn ack(&mut self, delivery: u64) -> u64 {
+        self.ack_all(&[delivery])
+    }
+
+    /// One `basic.ack` for several deliveries.
+    pub(in crate::invariant) fn ack_all(&mut self, deliveries: &[u64]) -> u64 {
+        let (svc, conn, _) = self.covered(deliveries[0]);
+        let covers = deliveries
+            .iter()
+            .map(|delivery| self.covered(*delivery).2)
+            .collect();
+        self.push(Some(&svc), conn, Some(1), Step::Ack { covers })
+    }
+
+    pub(in crate::invariant) fn nack(&mut self, delivery: u64, requeue: bool) -> u64 {
+        let (svc, conn, covered) = self.covered(delivery);
+        self.push(
+            Some(&svc),
+            conn,
+            Some(1),
+            Step::Nack {
+                requeue,
+                covers: vec![covered],
+            },
+        )
+    }
+
+    /// One statement and its answer.
+    pub(in crate::invariant) fn query(&mut self, svc: &str, verb: Verb, keys: &[u64], in_tx: bool) -> u64 {
+        let keys = keys.iter().map(|seq| Key::from(*seq)).collect();
+        self.db(
+            svc,
+            Step::Statement {
+                verb,
+                sql: format!("{verb:?} .."),
+                prepared: true,
+                keys,
+            },
+        );
+        self.db(svc, Step::DbOk { verb, rows: 1, in_tx })
+    }
+
+    /// A transaction that writes something of a report.
+    pub(in crate::invariant) fn write(&mut self, svc: &str, seq: u64) -> u64 {
+        self.query(svc, Verb::Begin, &[], true);
+        self.query(svc, Verb::Insert, &[seq], true);
+        self.query(svc, Verb::Commit, &[], false)
+    }
+
+    /// A fault cuts a service's link to the broker; the next thing on it is a new connection.
+    pub(in crate::invariant) fn cut(&mut self, svc: &str) -> u64 {
+        let n = self.on(
+            svc,
+            Step::Disconnect {
+                to: Backend::Broker,
+                by: Side::Tap,
+                how: Ending::Rst,
+            },
+        );
+        self.links.remove(&(svc.into(), Backend::Broker as u8));
+        n
+    }
+
+    /// A service closes its link to the broker in good order; the next thing on it is a new connection.
+    pub(in crate::invariant) fn leave(&mut self, svc: &str) -> u64 {
+        let n = self.on(
+            svc,
+            Step::AmqpClosed {
+                by: Side::Client,
+                code: 200,
+                text: "bye".into(),
+            },
+        );
+        self.on(
+            svc,
+            Step::Disconnect {
+                to: Backend::Broker,
+                by: Side::Client,
+                how: Ending::Fin,
+            },
+        );
+        self.links.remove(&(svc.into(), Backend::Broker as u8));
+        n
+    }
+
+    /// SIGKILL of the broker: all links to it are reset. The kill is the event that is given.
+    pub(in crate::invariant) fn kill_broker(&mut self) -> u64 {
+        let links: Vec<_> = self
+            .links
+            .keys()
+            .filter(|(_, to)| *to == Backend::Broker as u8)
+            .cloned()
+            .collect();
+        for (svc, _) in &links {
+            self.on(
+                svc,
+                Step::Disconnect {
+                    to: Backend::Broker,
+                    by: Side::Server,
+                    how: Ending::Rst,
+                },
+            );
+        }
+        self.links.retain(|(_, to), _| *to != Backend::Broker as u8);
+        self.container("broker", "killed", Some(137))
+    }
+
+    pub(in crate::invariant) fn container(&mut self, name: &str, change: &str, exit: Option<i64>) -> u64 {
+        self.say(Step::Container {
+            name: name.into(),
+            change: change.into(),
+            exit,
+        })
+    }
+}

@@ -1,0 +1,13 @@
+//! Planted evidence: for each invariant something bad that it must reject, in exact words, and something ugly but legal
+//! that it must accept. What is accepted is judged by all invariants at once, so none of them flags it by mistake.
+
+mod dead;
+mod duplicates;
+mod effects;
+mod end;
+mod fidelity;
+mod links;
+mod loss;
+mod registry;
+mod retries;
+mod vacuous;
