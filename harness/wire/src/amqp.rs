@@ -108,3 +108,6 @@ impl Codec for AmqpCodec {
         leftover
     }
 }
+
+#[cfg(test)]
+mod tests;

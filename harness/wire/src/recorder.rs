@@ -202,7 +202,8 @@ impl Recorder {
         debug_assert!(waited, "the sender lives as long as the recorder");
     }
 
-    /// Shows all events to `look`. Recording waits meanwhile, so `look` must be quick.
+    /// Shows all events to `look`. Recording waits meanwhile, so `look` must be quick, and must not use the recorder or
+    /// its gates itself: they would wait for each other.
     pub fn with<T>(&self, look: impl FnOnce(&[Event]) -> T) -> T {
         look(&self.lock().events)
     }
@@ -281,3 +282,6 @@ impl State {
         self.lines.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,40 @@ impl Visitor<'_> for Step<'_> {
         Ok(self.mask & self.paths.iter().enumerate().fold(0, narrow))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KeyPaths;
+
+    #[test]
+    fn the_first_path_that_is_there_wins() {
+        let paths = KeyPaths::new(&["seq".into(), "report.seq".into(), "report".into(), "a.b.c".into()]);
+        for (body, key) in [
+            ("17", Some("17")),
+            (" -3 \n", Some("-3")),
+            ("17 18", None),
+            ("3.5", None),
+            (r#"{"seq":1}"#, Some("1")),
+            (r#"{"seq":-1}"#, Some("-1")),
+            (r#"{"seq":"x"}"#, Some("x")),
+            (r#"{"seq":18446744073709551615}"#, Some("18446744073709551615")),
+            (r#"{"report":{"seq":2},"seq":1}"#, Some("1")),
+            (r#"{"report":{"id":5,"seq":2},"analysis":[{"seq":3}]}"#, Some("2")),
+            (r#"{"report":4}"#, Some("4")),
+            (r#"{"a":{"b":{"c":"deep"}}}"#, Some("deep")),
+            (r#"{"s\u0065q":7}"#, Some("7")),
+            (r#"{"seq":null,"report":{"seq":2}}"#, Some("2")),
+            (r#"{"seq":1.5}"#, None),
+            (r#"{"seq":{"seq":1}}"#, None),
+            (r#"[{"seq":1}]"#, None),
+            (r#"{"seq":8,"rest is missing"#, Some("8")),
+            (r#"{"report":{"seq":9},"rest is missing"#, Some("9")),
+            ("", None),
+            ("null", None),
+            ("no JSON", None),
+        ] {
+            assert_eq!(paths.find(body.as_bytes()).as_deref(), key, "{body}");
+        }
+        assert_eq!(KeyPaths::default().find(b"{\"seq\":1}"), None);
+    }
+}

@@ -97,6 +97,7 @@ impl Session {
                 match begin_content(channel, method, frame) {
                     Ok(content) => *channel.pending(direction) = Some(content),
                     Err(Method::ChannelCloseOk) => {
+                        channel.close(&self.in_flight);
                         self.channels.remove(&frame.channel);
                         give(frame.bytes.to_vec(), None);
                     }

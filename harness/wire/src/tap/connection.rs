@@ -107,8 +107,11 @@ impl Connection {
                         error: error.to_string(),
                     },
                 );
-                // If the tap's task is gone or busy with an earlier report, it needs no other.
-                let _ = self.unreachable.try_send(self.upstream);
+                // A backend that resets is there. If the tap's task is gone or busy with an earlier report, it needs no
+                // other.
+                if error.kind() != io::ErrorKind::ConnectionReset {
+                    let _ = self.unreachable.try_send(self.upstream);
+                }
                 socket::reset(client);
                 return conn;
             }

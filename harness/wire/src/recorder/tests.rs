@@ -1,0 +1,164 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use harness_model::event::{Fate, FaultChange, Step, StepKind};
+use harness_model::fault::{Pattern, Trigger};
+use harness_model::ledger::Ledger;
+
+use super::{Link, Recorder, Verdict};
+use crate::clock::Clock;
+use crate::codec::Unit;
+
+fn note(text: &str) -> Step {
+    Step::Note { text: text.into() }
+}
+
+#[test]
+fn the_file_is_what_is_in_memory_whoever_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    // A clock that goes back now and then: the ledger's does not.
+    let ticks = AtomicU64::new(1000);
+    let clock = Clock::from_fn(move || {
+        let tick = ticks.fetch_add(7, Ordering::Relaxed);
+        if tick.is_multiple_of(5) { tick - 500 } else { tick }
+    });
+    let recorder = Recorder::create(&path, clock).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let recorder = &recorder;
+            scope.spawn(move || {
+                let link = Link {
+                    svc: "svc".into(),
+                    conn: thread,
+                };
+                for i in 0..200 {
+                    let unit = |step| Unit {
+                        bytes: Vec::new(),
+                        chan: Some(1),
+                        steps: vec![step],
+                    };
+                    let mut units = [unit(note("a")), unit(note("b"))];
+                    assert_eq!(recorder.record(&link, &mut units).units, 2);
+                    recorder.log(Some(&"harness".into()), note(&i.to_string()));
+                }
+            });
+        }
+    });
+    let file = std::fs::File::open(&path).unwrap();
+    let read = Ledger::read(std::io::BufReader::new(file)).unwrap();
+    assert_eq!((read.events().len(), recorder.len()), (4 * 200 * 3, 4 * 200 * 3));
+    recorder.with(|events| assert_eq!(events, read.events()));
+    assert_eq!((recorder.since(2399).len(), recorder.since(9999).len()), (1, 0));
+    assert_eq!(recorder.failure(), None);
+}
+
+#[test]
+fn a_full_disk_is_remembered_and_recording_goes_on() {
+    let recorder = Recorder::create("/dev/full".as_ref(), Clock::monotonic()).unwrap();
+    assert_eq!((recorder.failure(), recorder.is_empty()), (None, true));
+    recorder.log(None, note("lost"));
+    recorder.log(None, note("kept"));
+    assert!(
+        recorder
+            .failure()
+            .is_some_and(|why| why.contains("No space left"))
+    );
+    assert_eq!(recorder.len(), 2);
+}
+
+#[tokio::test]
+async fn past_resolves_when_there_are_more() {
+    let recorder = Recorder::in_memory();
+    let writer = recorder.clone();
+    let waiter = tokio::spawn(async move {
+        recorder.past(2).await;
+        recorder.len()
+    });
+    for text in ["one", "two", "three"] {
+        writer.log(None, note(text));
+        tokio::task::yield_now().await;
+    }
+    let len = tokio::time::timeout(Duration::from_secs(10), waiter)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(len, 3);
+}
+
+#[test]
+fn units_behind_a_held_one_are_not_recorded_yet() {
+    let recorder = Arc::new(Recorder::in_memory());
+    let gate = recorder.arm(
+        "f".into(),
+        Trigger {
+            nth: 3,
+            on: Pattern::new(StepKind::Note),
+        },
+    );
+    let link = Link {
+        svc: "svc".into(),
+        conn: 1,
+    };
+    let unit = |steps: &[&str]| Unit {
+        bytes: Vec::new(),
+        chan: None,
+        steps: steps.iter().map(|step| note(step)).collect(),
+    };
+    // The second unit is two steps, and the count passes three in it.
+    let mut units = [unit(&["1"]), unit(&["2", "3"]), unit(&["4"])];
+    let recorded = recorder.record(&link, &mut units);
+    assert_eq!(recorded.units, 2);
+    let Verdict::Hold(hold) = recorded.verdict else {
+        panic!("{:?}", recorded.verdict)
+    };
+    let fired = Step::Fault {
+        id: "f".into(),
+        change: FaultChange::Fired { by: 4 },
+    };
+    let steps: Vec<_> = recorder.since(2).into_iter().map(|event| event.step).collect();
+    assert_eq!(
+        steps,
+        [
+            note("2"),
+            note("3"),
+            Step::Held {
+                fault: "f".into(),
+                event: 4
+            },
+            fired
+        ]
+    );
+
+    // The gate is closed: the next match is held as well, whoever it is.
+    let other = Link {
+        svc: "other".into(),
+        conn: 2,
+    };
+    let also = recorder.record(&other, &mut [unit(&["5"])]);
+    assert!(matches!(also.verdict, Verdict::Hold(_)));
+    assert_eq!((gate.count(), gate.holding()), (4, 2));
+    drop(hold);
+    assert_eq!(gate.holding(), 1);
+    gate.release(Fate::Dropped);
+    let fates: Vec<_> = recorder
+        .since(0)
+        .into_iter()
+        .filter_map(|event| match event.step {
+            Step::Released { event, fate, .. } => Some((event, fate)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        fates,
+        [(4, Fate::Cut), (7, Fate::Forwarded)],
+        "only what fired meets the fate"
+    );
+
+    // The gate is open, and stays open.
+    assert!(matches!(
+        recorder.record(&link, &mut units[2..]).verdict,
+        Verdict::Pass
+    ));
+}
