@@ -15,3 +15,4 @@ pub mod in_flight;
 pub mod mysql;
 pub mod recorder;
 pub mod tap;
+mod thread;

@@ -22,6 +22,7 @@ use harness_model::event::{Event, Fate, FaultChange, Step};
 use harness_model::fault::Trigger;
 use harness_model::ledger::write_line;
 use harness_model::name::Name;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub use self::gate::Gate;
@@ -29,6 +30,7 @@ pub(crate) use self::gate::Hold;
 pub use self::rule::{Action, Rule, Standing};
 use crate::clock::Clock;
 use crate::codec::Unit;
+use crate::thread::TapThread;
 
 /// Writes the ledger of one trial. Clones write the same ledger.
 #[derive(Debug, Clone)]
@@ -39,6 +41,7 @@ struct Shared {
     state: Mutex<State>,
     len: watch::Sender<u64>,
     connections: AtomicU32,
+    thread: Mutex<Option<TapThread>>,
 }
 
 /// The connection that something is recorded for.
@@ -110,6 +113,7 @@ impl Recorder {
             state: Mutex::new(state),
             len: watch::Sender::new(0),
             connections: AtomicU32::new(0),
+            thread: Mutex::new(None),
         }))
     }
 
@@ -226,6 +230,19 @@ impl Recorder {
     /// A number for a new connection.
     pub(crate) fn next_connection(&self) -> u32 {
         self.0.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The runtime that the taps of this trial run in.
+    ///
+    /// # Errors
+    /// Its thread cannot be started.
+    pub(crate) fn tap_runtime(&self) -> io::Result<Handle> {
+        let mut thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = match &mut *thread {
+            Some(thread) => thread,
+            none => none.insert(TapThread::start()?),
+        };
+        Ok(thread.handle().clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -76,10 +76,11 @@ enum Command {
 }
 
 impl Tap {
-    /// Listens at a free port of `spec.bind`. Must be called inside a tokio runtime.
+    /// Listens at a free port of `spec.bind`.
     ///
     /// # Errors
-    /// The address cannot be bound, or is the unspecified one: a tap must not be reachable from other machines.
+    /// The thread of the trial's taps cannot be started, or the address cannot be bound, or it is the unspecified one:
+    /// a tap must not be reachable from other machines.
     pub fn open(spec: TapSpec) -> io::Result<Self> {
         if spec.bind.is_unspecified() {
             return Err(io::Error::new(
@@ -87,6 +88,8 @@ impl Tap {
                 "a tap does not listen on all interfaces",
             ));
         }
+        let runtime = spec.recorder.tap_runtime()?;
+        let _inside = runtime.enter();
         let (placeholder, addr) = socket::reserve(spec.bind)?;
         let listener = socket::listen(addr)?;
         let (commands, inbox) = mpsc::channel(8);
@@ -109,7 +112,7 @@ impl Tap {
             addr,
             commands,
             open,
-            actor: tokio::spawn(actor.run(inbox, reports)),
+            actor: runtime.spawn(actor.run(inbox, reports)),
         })
     }
 
@@ -198,6 +201,8 @@ impl Actor {
                     Some(Command::Close(done)) => {
                         self.stop_listening();
                         self.cut(Cut::Fin).await;
+                        // The goodbyes may take a moment longer.
+                        self.connections.detach_all();
                         // Nobody waits any more if the caller was cancelled.
                         let _ = done.send(());
                         return;

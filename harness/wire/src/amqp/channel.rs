@@ -149,6 +149,18 @@ impl Channel {
         self.settled(0, true, shared);
         self.closing = true;
     }
+
+    /// Both sides have closed: the number may be used for a new channel. Contents that will never be whole are kept for
+    /// their bytes.
+    pub(super) fn closed(&mut self, shared: &InFlight) {
+        self.close(shared);
+        let (publishing, delivering) = (self.publishing.take(), self.delivering.take());
+        *self = Self {
+            publishing,
+            delivering,
+            ..Self::default()
+        };
+    }
 }
 
 /// Takes `tag` out of `map`, or everything up to it; 0 with `multiple` means everything. A single tag that is not there

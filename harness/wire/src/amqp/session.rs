@@ -96,11 +96,6 @@ impl Session {
                 }
                 match begin_content(channel, method, frame) {
                     Ok(content) => *channel.pending(direction) = Some(content),
-                    Err(Method::ChannelCloseOk) => {
-                        channel.close(&self.in_flight);
-                        self.channels.remove(&frame.channel);
-                        give(frame.bytes.to_vec(), None);
-                    }
                     Err(method) => {
                         let step = channel_method(channel, by, method, &self.in_flight);
                         give(frame.bytes.to_vec(), step);
@@ -306,6 +301,10 @@ fn channel_method(channel: &mut Channel, by: Side, method: Method<'_>, in_flight
                 code,
                 text: text.into_owned(),
             })
+        }
+        Method::ChannelCloseOk => {
+            channel.closed(in_flight);
+            None
         }
         Method::DeclareExchange {
             name,

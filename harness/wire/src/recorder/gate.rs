@@ -98,6 +98,8 @@ impl Gate {
 
     /// Matches so far.
     pub fn count(&self) -> u64 {
+        // Whoever has seen an event, or the firing, sees it counted.
+        let _whole = self.recorder.lock();
         self.seen.count.load(Ordering::Relaxed)
     }
 

@@ -115,7 +115,10 @@ impl Connection {
                 socket::reset(client);
                 return conn;
             }
-            Err(End::Cut(Cut::Fin)) => return conn,
+            Err(End::Cut(Cut::Fin)) => {
+                self.say_goodbye(vec![client]).await;
+                return conn;
+            }
             Err(_) => {
                 socket::reset(client);
                 return conn;
@@ -136,7 +139,7 @@ impl Connection {
             }
             Err(End::Cut(Cut::Fin)) => {
                 self.disconnected(Side::Tap, Ending::Fin);
-                self.say_goodbye(client, server).await;
+                self.say_goodbye(vec![client, server]).await;
             }
             Err(End::Cut(Cut::Rst | Cut::HalfOpen)) => {
                 self.disconnected(Side::Tap, Ending::Rst);
@@ -200,10 +203,10 @@ impl Connection {
         tokio::try_join!(to_server.pump(), to_client.pump()).map(|_| ())
     }
 
-    /// Ends both streams in an orderly way. A socket that is closed while there is something to read would send a reset,
-    /// so what still comes is read and thrown away.
-    async fn say_goodbye(self, mut client: TcpStream, mut server: TcpStream) {
-        for stream in [&mut client, &mut server] {
+    /// Ends streams in an orderly way. A socket that is closed while there is something to read would send a reset, so
+    /// what still comes is read and thrown away.
+    async fn say_goodbye(self, mut streams: Vec<TcpStream>) {
+        for stream in &mut streams {
             if let Err(error) = stream.shutdown().await {
                 tracing::debug!(%error, "the peer has closed first");
             }
@@ -211,12 +214,13 @@ impl Connection {
         // Whoever asked for the cut may go on now.
         let Self { killed, open, .. } = self;
         drop((killed, open));
-        let drain = async |mut stream: TcpStream| {
+        let drain = async {
             let mut waste = [0; 4096];
-            while stream.read(&mut waste).await.is_ok_and(|read| read > 0) {}
+            for stream in &mut streams {
+                while stream.read(&mut waste).await.is_ok_and(|read| read > 0) {}
+            }
         };
-        let both = async { tokio::join!(drain(client), drain(server)) };
-        if tokio::time::timeout(GOODBYE, both).await.is_err() {
+        if tokio::time::timeout(GOODBYE, drain).await.is_err() {
             tracing::debug!("a peer does not close");
         }
     }

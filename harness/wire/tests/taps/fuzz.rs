@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::support::{Chunk, captures};
 
 /// Rounds over all captures.
-const ROUNDS: u64 = 150;
+const ROUNDS: u64 = 400;
 
 /// SplitMix64: small, and the same numbers everywhere.
 struct Random(u64);

@@ -182,6 +182,7 @@ async fn a_side_that_does_not_read_slows_the_other_down() {
     let (client, mut server) = pair(&listener, tap.addr()).await;
     let line = [&[b'x'; 1023][..], b"\n"].concat();
     let mut sent = 0_usize;
+    // Nothing is judged by the time it takes: a slow machine only makes the test stop filling earlier.
     // The kernel's buffers take a few megabytes; a tap that buffers without bound would take everything.
     let stuck = async {
         while sent < 256 << 20 {
