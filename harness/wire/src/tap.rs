@@ -139,8 +139,9 @@ impl Tap {
 
     /// Cuts every open connection and says how many that were. When this returns, no byte passes on them any more.
     ///
-    /// After [`Cut::HalfOpen`] nothing is closed and new connections are accepted, but no byte passes until
-    /// [`Tap::heal`], after which everything goes on where it stopped.
+    /// A reset overtakes what its receiver has not read yet, as it does without a tap: what was forwarded the moment
+    /// before may have no effect. After [`Cut::HalfOpen`] nothing is closed and new connections are accepted, but no
+    /// byte passes until [`Tap::heal`], after which everything goes on where it stopped.
     pub async fn cut(&self, how: Cut) -> usize {
         self.ask(|done| Command::Cut(how, done)).await.unwrap_or(0)
     }

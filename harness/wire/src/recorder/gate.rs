@@ -19,6 +19,9 @@ use super::{Recorder, State, Verdict};
 /// further match on any connection is held as well, so that nothing past the nth slips through, until
 /// [`Gate::release`]. A held unit whose connection dies is released as [`Fate::Cut`]. The ledger tells all of it:
 /// `fault armed`, the event, `held`, `fault fired`, `released`.
+///
+/// What is before the held unit has been forwarded, which is not to say that its receiver has acted on it: RabbitMQ
+/// drops acks that it has read but not yet worked off when their connection is lost a moment later.
 #[derive(Debug)]
 #[must_use = "dropping a gate disarms it and forwards what it holds"]
 pub struct Gate {
