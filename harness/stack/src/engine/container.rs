@@ -13,9 +13,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::{CALL, Cause, Engine, EngineError, call};
 
 /// Longest wait for a container's end: longer than any grace period in use.
-const EXIT: Duration = Duration::from_secs(120);
+const EXIT: Duration = Duration::from_mins(2);
 /// Longest run of a command inside a container.
-const EXEC: Duration = Duration::from_secs(60);
+const EXEC: Duration = Duration::from_mins(1);
 
 /// Where a container is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

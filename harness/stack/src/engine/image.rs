@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 use super::{CALL, Cause, Engine, EngineError, call};
 
 /// Longest silence of the engine while it pulls, imports or builds.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 /// Bytes read from a file and sent to the engine at a time.
 const CHUNK: usize = 256 * 1024;
 
@@ -98,7 +98,7 @@ impl Engine {
             .docker
             .create_image(Some(options), Some(body_try_stream(body)), None);
         let result = drain(messages.map(|one| one.map(created)), |message| {
-            id = message.id.or(id.take())
+            id = message.id.or(id.take());
         })
         .await;
         let failed = |cause| EngineError::Import {

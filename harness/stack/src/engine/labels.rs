@@ -15,10 +15,10 @@ impl Engine {
     pub async fn remove_labelled(&self, label: &str, value: &str) -> Result<(usize, usize), EngineError> {
         let label = BTreeMap::from([(label.to_owned(), value.to_owned())]);
         let containers = self.containers_labelled(&label).await?;
-        let removals = containers.iter().map(|(id, _)| self.remove_container(id));
+        let removals = containers.keys().map(|id| self.remove_container(id));
         let mut results = futures::future::join_all(removals).await;
         let networks = self.networks_labelled(&label).await?;
-        for (id, _) in &networks {
+        for id in networks.keys() {
             results.push(self.remove_network(id).await);
         }
         for volume in self.volumes_labelled(&label).await? {

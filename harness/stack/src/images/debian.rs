@@ -19,16 +19,18 @@ use crate::engine::Engine;
 use crate::progress::Step;
 
 /// Longest time for a whole root file system: most of it is downloads.
-const BOOTSTRAP: Duration = Duration::from_secs(15 * 60);
+const BOOTSTRAP: Duration = Duration::from_mins(15);
 /// Longest time for one call of a package tool.
-const TOOL: Duration = Duration::from_secs(180);
+const TOOL: Duration = Duration::from_mins(3);
 /// Longest time for mmdebstrap to tidy up after SIGTERM.
 const TIDY: Duration = Duration::from_secs(30);
 /// Lines of output shown in an error.
 const TAIL: usize = 12;
 /// Space in memory that builds side by side need.
 const SCRATCH_BYTES: u64 = 3 << 30;
-/// The archive's keys, as Debian's own systems have them.
+/// The archive's keys, one file for each release, as Debian's own systems have them.
+const KEYS: &str = "/usr/share/keyrings";
+/// All of them in one file, inside the package.
 const KEYRING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Builds the image and tags it.
@@ -88,7 +90,12 @@ impl Tools {
             Ok(_) => installed,
             Err(_) => unpacked(state, "mmdebstrap").await?.join("usr/bin/mmdebstrap"),
         };
-        let keyring = if Utf8Path::new("/").join(KEYRING).exists() {
+        let known = |ending| {
+            Utf8Path::new(KEYS)
+                .join(format!("debian-archive-{SUITE}-stable.{ending}"))
+                .exists()
+        };
+        let keyring = if known("gpg") || known("pgp") {
             None
         } else {
             Some(unpacked(state, "debian-archive-keyring").await?.join(KEYRING))
@@ -145,7 +152,7 @@ async fn unpacked(state: &Utf8Path, package: &str) -> Result<Utf8PathBuf, String
         .read_dir_utf8()
         .map_err(failed)?
         .flatten()
-        .map(|entry| entry.into_path())
+        .map(camino::Utf8DirEntry::into_path)
         .find(|path| path.extension() == Some("deb"))
         .ok_or_else(|| format!("apt-get downloaded no file for {package}"))?;
     let root = dir.join("root");

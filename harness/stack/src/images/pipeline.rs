@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::progress::Step;
 
 /// Longest time for a compilation, from nothing, on a small machine.
-const COMPILE: Duration = Duration::from_secs(30 * 60);
+const COMPILE: Duration = Duration::from_mins(30);
 /// Name of the binary, of its package and of the file in the image.
 const BINARY: &str = "cleanapp-pipeline";
 

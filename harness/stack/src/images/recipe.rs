@@ -87,6 +87,15 @@ impl Recipe {
         })
     }
 
+    /// Name of the image without repository and hash.
+    pub(super) fn name(&self) -> &str {
+        let name = self
+            .tag
+            .rsplit_once(':')
+            .map_or(self.tag.as_str(), |(name, _)| name);
+        name.rsplit_once('/').map_or(name, |(_, last)| last)
+    }
+
     /// The reference pipeline of this workspace, in the profile of this very program: whoever optimises the harness
     /// measures with an optimised pipeline. The hash is over sources, so an image that is up to date needs no compiler.
     pub(super) fn pipeline(paths: &ImagePaths) -> Result<Self, RecipeError> {
@@ -258,6 +267,7 @@ mod tests {
     #[test]
     fn a_tag_is_a_role_and_twelve_digits_of_the_hash() {
         let (_dir, path) = folder();
+        assert_eq!(Recipe::in_folder("database", &path).unwrap().name(), "database");
         let tag = tag(&path);
         let digits = tag.strip_prefix("cleanapp-harness/database:").unwrap();
         assert_eq!(digits.len(), 12);

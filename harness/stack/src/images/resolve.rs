@@ -16,7 +16,7 @@ use crate::progress::{Progress, Step};
 use crate::wait;
 
 /// Longest wait for another process that builds the same image.
-const OTHERS: Duration = Duration::from_secs(30 * 60);
+const OTHERS: Duration = Duration::from_mins(30);
 /// Builds at the same time: each is one busy processor and, now and then, the network.
 const BUILDS: usize = 2;
 
@@ -98,22 +98,19 @@ impl<'a> Resolver<'a> {
             }),
         }
         let step = self.progress.step(&spec.role);
-        match self.make(spec, &step, &mut tried).await {
-            Some(resolved) => {
-                step.done(match resolved.route {
-                    Route::Built => "built",
-                    _ => "pulled",
-                });
-                Ok(resolved)
-            }
-            None => {
-                step.failed("no image");
-                Err(MissingImage {
-                    role: spec.role.clone(),
-                    tried,
-                })
-            }
-        }
+        let Some(resolved) = self.make(spec, &step, &mut tried).await else {
+            step.failed("no image");
+            return Err(MissingImage {
+                role: spec.role.clone(),
+                tried,
+            });
+        };
+        step.done(if resolved.route == Route::Built {
+            "built"
+        } else {
+            "pulled"
+        });
+        Ok(resolved)
     }
 
     /// Pulls or builds.
@@ -138,7 +135,7 @@ impl<'a> Resolver<'a> {
             }
         }
         let recipe = recipe(spec, self.mode).filter(|_| self.mode != Mode::Local)?;
-        let built = self.build(recipe, &spec.role, step).await;
+        let built = self.build(recipe, step).await;
         match self.check(built, spec, &recipe.tag, Route::Built).await {
             Ok(resolved) => Some(resolved),
             Err(why) => {
@@ -194,7 +191,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Builds, unless another process has done so meanwhile.
-    async fn build(&self, recipe: &Recipe, role: &str, step: &Step) -> Result<(), String> {
+    async fn build(&self, recipe: &Recipe, step: &Step) -> Result<(), String> {
         let base = match &recipe.kind {
             Kind::Pipeline(pipeline) => {
                 // Boxed, because a base is resolved as every other image.
@@ -206,8 +203,9 @@ impl<'a> Resolver<'a> {
             Kind::Debian(_) => None,
         };
         step.message("waiting for another build");
+        // The lock first: roles that share an image must not take each other's turns while they wait for it.
+        let _lock = self.lock(recipe).await?;
         let _turn = self.builds.acquire().await.map_err(|error| error.to_string())?;
-        let _lock = self.lock(role).await?;
         if self
             .engine
             .image(&recipe.tag)
@@ -228,14 +226,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Waits until no other process builds this role's image.
-    async fn lock(&self, role: &str) -> Result<File, String> {
+    /// Waits until nobody else, in any process, builds this image, whatever its version.
+    async fn lock(&self, recipe: &Recipe) -> Result<File, String> {
         let dir = self.paths.state.join("images");
-        let path = dir.join(format!("{role}.lock"));
+        let path = dir.join(format!("{}.lock", recipe.name()));
         let file = std::fs::create_dir_all(&dir)
             .and_then(|()| File::options().create(true).append(true).open(&path))
             .map_err(|error| format!("open {path}: {error}"))?;
-        wait::until("another process to build the image", OTHERS, || async {
+        wait::until("another build of the image to end", OTHERS, || async {
             match file.try_lock() {
                 Ok(()) => Ok(Ok(())),
                 Err(TryLockError::WouldBlock) => Err(format!("{path} is locked")),

@@ -19,20 +19,20 @@ impl Values {
     }
 
     pub(super) fn integer(&mut self, value: impl Into<i128>) {
-        self.insert(value.into().to_string());
+        self.insert(|| value.into().to_string());
     }
 
     pub(super) fn text(&mut self, value: &[u8]) {
         if (1..=LONGEST).contains(&value.len())
             && let Ok(text) = std::str::from_utf8(value)
         {
-            self.insert(text.to_owned());
+            self.insert(|| text.to_owned());
         }
     }
 
-    fn insert(&mut self, value: String) {
+    fn insert(&mut self, value: impl FnOnce() -> String) {
         if self.0.len() < MOST {
-            self.0.insert(value);
+            self.0.insert(value());
         }
     }
 }
