@@ -203,9 +203,8 @@ impl<'a> Resolver<'a> {
             Kind::Debian(_) => None,
         };
         step.message("waiting for another build");
-        // The lock first: roles that share an image must not take each other's turns while they wait for it.
+        // The lock before the turn: roles that share an image must not take turns only to wait for each other.
         let _lock = self.lock(recipe).await?;
-        let _turn = self.builds.acquire().await.map_err(|error| error.to_string())?;
         if self
             .engine
             .image(&recipe.tag)
@@ -214,6 +213,7 @@ impl<'a> Resolver<'a> {
         {
             return Ok(());
         }
+        let _turn = self.builds.acquire().await.map_err(|error| error.to_string())?;
         match (&recipe.kind, base) {
             (Kind::Debian(debian), _) => {
                 debian::build(self.engine, debian, &recipe.tag, self.paths, step).await
@@ -364,10 +364,13 @@ mod tests {
 
     #[test]
     fn a_mode_decides_between_upstream_and_recipe() {
-        let both = ImageSpec::new("broker", "rabbitmq:4.0-management", &paths()).unwrap();
-        let built = ImageSpec::new("analyzer", "cleanapp-pipeline", &paths()).unwrap();
-        let upstream = ImageSpec::new("migrate", "registry.test/migrate:1", &paths()).unwrap();
-        let table = [&both, &built, &upstream].map(|spec| {
+        let wanted = [
+            ("broker", "rabbitmq:4.0-management"),
+            ("analyzer", "cleanapp-pipeline"),
+            ("migrate", "registry.test/migrate:1"),
+        ];
+        let specs = ImageSpec::of_topology(wanted, &paths()).unwrap();
+        let table: Vec<_> = specs.iter().map(|spec| {
             [Mode::Auto, Mode::Registry, Mode::Debian, Mode::Local]
                 .map(|mode| considered(spec, mode))
                 .join(" ")
