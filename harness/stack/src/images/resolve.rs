@@ -364,13 +364,10 @@ mod tests {
 
     #[test]
     fn a_mode_decides_between_upstream_and_recipe() {
-        let wanted = [
-            ("broker", "rabbitmq:4.0-management"),
-            ("analyzer", "cleanapp-pipeline"),
-            ("migrate", "registry.test/migrate:1"),
-        ];
-        let specs = ImageSpec::of_topology(wanted, &paths()).unwrap();
-        let table: Vec<_> = specs.iter().map(|spec| {
+        let both = ImageSpec::new("broker", "rabbitmq:4.0-management", &paths()).unwrap();
+        let built = ImageSpec::new("analyzer", "cleanapp-pipeline", &paths()).unwrap();
+        let upstream = ImageSpec::new("migrate", "registry.test/migrate:1", &paths()).unwrap();
+        let table = [&both, &built, &upstream].map(|spec| {
             [Mode::Auto, Mode::Registry, Mode::Debian, Mode::Local]
                 .map(|mode| considered(spec, mode))
                 .join(" ")

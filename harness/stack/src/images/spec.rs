@@ -20,35 +20,24 @@ pub struct ImageSpec {
 }
 
 impl ImageSpec {
-    /// What roles want, from the references that their topology names. The roles `broker` and `database` can also be
+    /// What a role wants, from the reference that its topology names. The roles `broker` and `database` can also be
     /// built from Debian packages; [`PIPELINE_IMAGE`] is built from this workspace, whatever the role; everything else
-    /// comes from the engine or a registry. Reads the inputs of all recipes.
+    /// comes from the engine or a registry.
     ///
     /// # Errors
     /// A recipe that cannot be read.
-    pub fn of_topology<'a>(
-        wanted: impl IntoIterator<Item = (&'a str, &'a str)>,
-        paths: &ImagePaths,
-    ) -> Result<Vec<Self>, RecipeError> {
-        // Read once, because hashing its sources takes longer than everything else.
-        let mut pipeline = None;
-        wanted
-            .into_iter()
-            .map(|(role, reference)| {
-                let (registry_ref, recipe) = match role {
-                    _ if reference == PIPELINE_IMAGE => {
-                        let recipe = match &pipeline {
-                            Some(known) => Recipe::clone(known),
-                            None => pipeline.insert(Recipe::pipeline(paths)?).clone(),
-                        };
-                        (None, Some(recipe))
-                    }
-                    "broker" | "database" => (Some(reference.to_owned()), Some(Recipe::debian(role, paths)?)),
-                    _ => (Some(reference.to_owned()), None),
-                };
-                Ok(Self { role: role.to_owned(), chosen: None, registry_ref, recipe })
-            })
-            .collect()
+    pub fn new(role: &str, reference: &str, paths: &ImagePaths) -> Result<Self, RecipeError> {
+        let (registry_ref, recipe) = match role {
+            _ if reference == PIPELINE_IMAGE => (None, Some(Recipe::pipeline(paths)?)),
+            "broker" | "database" => (Some(reference.to_owned()), Some(Recipe::debian(role, paths)?)),
+            _ => (Some(reference.to_owned()), None),
+        };
+        Ok(Self {
+            role: role.to_owned(),
+            chosen: None,
+            registry_ref,
+            recipe,
+        })
     }
 
     /// An override: exactly this reference, from the engine or its registry.
