@@ -26,7 +26,7 @@ fn captures_become_the_steps_written_beside_them() {
     for name in capture_names() {
         let expected =
             std::fs::read_to_string(captures_folder().join(format!("{name}.steps"))).unwrap_or_default();
-        let actual = render(&decode(&capture(&name)));
+        let actual = render(&decode(&capture(&name)).unwrap());
         assert!(
             actual == expected,
             "{name}.steps should be:\n{actual}\nbut is:\n{expected}"

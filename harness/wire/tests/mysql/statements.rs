@@ -1,8 +1,10 @@
 //! What a statement's text tells: verb, literals, and what has to be hidden.
 
 use harness_model::event::{Step, Verb};
+use harness_wire::codec::Direction;
+use harness_wire::in_flight::InFlight;
 
-use crate::support::{Talk, command, ok, query};
+use crate::support::{Talk, command, greeting, login, ok, packet, query};
 
 fn said(payload: &[u8]) -> (Verb, String, Vec<String>) {
     match Talk::opened(0, 0).client(0, payload).as_slice() {
@@ -189,4 +191,34 @@ fn passwords_are_not_shown() {
         )]
     );
     assert_eq!(talk.server(1, &ok(0, 0)).len(), 1);
+}
+
+#[test]
+fn a_statement_is_about_what_its_service_has_in_hand_right_then() {
+    let in_flight = InFlight::new();
+    let mut codec = harness_wire::mysql::codec(in_flight.clone())();
+    let mut units = Vec::new();
+    codec
+        .push(Direction::ToClient, &packet(0, &greeting(0, 0)), &mut units)
+        .unwrap();
+    codec
+        .push(Direction::ToServer, &packet(1, &login(0, 0, "shop")), &mut units)
+        .unwrap();
+    codec
+        .push(Direction::ToClient, &packet(2, &ok(0, 2)), &mut units)
+        .unwrap();
+    let mut about = || {
+        let mut units = Vec::new();
+        let sent = packet(0, &query("DELETE FROM t WHERE n IN (10, 9, 8)"));
+        codec.push(Direction::ToServer, &sent, &mut units).unwrap();
+        let keys = units[0].steps[0].keys();
+        keys.into_iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(about(), [""; 0]);
+    for key in ["9", "10", "7"] {
+        in_flight.add(&key.into());
+    }
+    assert_eq!(about(), ["10", "9"]);
+    in_flight.remove(&"10".into());
+    assert_eq!(about(), ["9"]);
 }

@@ -40,24 +40,14 @@ pub(crate) fn codec() -> MySqlCodec {
 /// Bytes as they came, one direction after the other.
 pub(crate) type Chunks = Vec<(Direction, Vec<u8>)>;
 
-/// What a codec makes of `chunks`; it has to understand them.
-pub(crate) fn decode(chunks: &Chunks) -> Vec<(Direction, Unit)> {
-    try_decode(chunks).unwrap_or_else(|(done, why)| panic!("after {} units: {why}", done.len()))
-}
-
-/// The units, or those before the bytes that make no sense.
-pub(crate) fn try_decode(
-    chunks: &Chunks,
-) -> Result<Vec<(Direction, Unit)>, (Vec<(Direction, Unit)>, Undecodable)> {
+/// What a codec makes of `chunks`.
+pub(crate) fn decode(chunks: &Chunks) -> Result<Vec<(Direction, Unit)>, Undecodable> {
     let mut codec = codec();
     let mut done = Vec::new();
     for (direction, bytes) in chunks {
         let mut units = Vec::new();
-        let pushed = codec.push(*direction, bytes, &mut units);
+        codec.push(*direction, bytes, &mut units)?;
         done.extend(units.into_iter().map(|unit| (*direction, unit)));
-        if let Err(why) = pushed {
-            return Err((done, why));
-        }
     }
     Ok(done)
 }
