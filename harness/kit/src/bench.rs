@@ -50,7 +50,10 @@ impl Measure {
             Bound::AtMost(bound) => ("<=", bound),
         };
         let kept = if self.kept() { "ok  " } else { "MISS" };
-        format!("{kept}  {:28} {:8.3} {:5} ({sign} {bound})  {}", self.name, self.value, self.unit, self.beside)
+        format!(
+            "{kept}  {:28} {:8.3} {:5} ({sign} {bound})  {}",
+            self.name, self.value, self.unit, self.beside
+        )
     }
 }
 
@@ -69,7 +72,10 @@ pub(crate) async fn run(
             .hint(format!("there are {}", NAMES.join(", "))));
     }
     let mut all_kept = true;
-    for name in NAMES.iter().filter(|name| names.is_empty() || names.iter().any(|asked| asked == *name)) {
+    for name in NAMES
+        .iter()
+        .filter(|name| names.is_empty() || names.iter().any(|asked| asked == *name))
+    {
         let measured = match *name {
             "amqp" => taps::amqp(stack, runs).await,
             "mysql" => taps::mysql(stack, runs).await,
@@ -93,14 +99,19 @@ fn failed(error: &dyn std::fmt::Display) -> Failure {
 /// The middle value; of an even number, the lower one of the two.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    values
+        .get(values.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 /// The value below which a share of the times lies, in milliseconds.
 fn percentile_ms(times: &mut [Duration], share: f64) -> f64 {
     times.sort_unstable();
     let index = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len().max(1)) - 1;
-    times.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+    times
+        .get(index)
+        .map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
 }
 
 /// Labels of what a measurement starts.

@@ -1,6 +1,7 @@
 //! Taking down what is left of a trial: rows, queues, dead letters, what the renderer holds, services, logs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use harness_model::event::{Backend, Step, body_hash};
 use harness_model::evidence::{
@@ -30,12 +31,23 @@ pub(crate) fn seq(row: &Fields, column: &str) -> Option<u64> {
 pub(crate) fn fingerprint(row: &Fields) -> String {
     // A map of plain values in name order has one JSON form only.
     let text = serde_json::to_string(row).unwrap_or_default();
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// Bytes in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes what is written");
+        text
+    })
 }
 
 /// Reads everything.
 pub(crate) async fn end_state(world: &World) -> Result<EndState, Failure> {
-    let mut end = EndState { source_before: lock(&world.log).source_before.clone(), ..EndState::default() };
+    let mut end = EndState {
+        source_before: lock(&world.log).source_before.clone(),
+        ..EndState::default()
+    };
     rows(world, &mut end).await?;
     queues(world, &mut end).await?;
     end.services = services(world).await;
@@ -47,12 +59,20 @@ async fn rows(world: &World, end: &mut EndState) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| unreadable("the database", error);
     let effects = &world.topology.effects;
     let schema = lock(&world.grant).lease.clone();
-    let mut admin =
-        DatabaseAdmin::connect(&world.backend(Backend::Database)).await.map_err(|error| failed(&error))?;
-    admin.select_schema(&schema).await.map_err(|error| failed(&error))?;
+    let mut admin = DatabaseAdmin::connect(&world.backend(Backend::Database))
+        .await
+        .map_err(|error| failed(&error))?;
+    admin
+        .select_schema(&schema)
+        .await
+        .map_err(|error| failed(&error))?;
 
     let source = &effects.source;
-    for row in admin.rows(&source.table, &[&source.key]).await.map_err(|error| failed(&error))? {
+    for row in admin
+        .rows(&source.table, &[&source.key])
+        .await
+        .map_err(|error| failed(&error))?
+    {
         if let Some(seq) = seq(&row, &source.key) {
             end.source_after.insert(seq, fingerprint(&row));
             end.source.insert(seq, row);
@@ -60,14 +80,30 @@ async fn rows(world: &World, end: &mut EndState) -> Result<(), Failure> {
     }
     let analysis = &effects.analysis;
     let order = [analysis.key.as_str(), analysis.language.as_str()];
-    for row in admin.rows(&analysis.table, &order).await.map_err(|error| failed(&error))? {
-        let language = row.get(&analysis.language).and_then(Value::as_str).unwrap_or_default().to_owned();
+    for row in admin
+        .rows(&analysis.table, &order)
+        .await
+        .map_err(|error| failed(&error))?
+    {
+        let language = row
+            .get(&analysis.language)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         if let Some(seq) = seq(&row, &analysis.key) {
-            end.analysis.push(AnalysisRow { seq, language, fields: row });
+            end.analysis.push(AnalysisRow {
+                seq,
+                language,
+                fields: row,
+            });
         }
     }
     if let Some(published) = &effects.published {
-        for row in admin.rows(&published.table, &[&published.key]).await.map_err(|error| failed(&error))? {
+        for row in admin
+            .rows(&published.table, &[&published.key])
+            .await
+            .map_err(|error| failed(&error))?
+        {
             if row.get(&published.at).is_some_and(|at| !at.is_null()) {
                 end.published.extend(seq(&row, &published.key));
             }
@@ -75,17 +111,30 @@ async fn rows(world: &World, end: &mut EndState) -> Result<(), Failure> {
     }
     if let Some(tags) = &effects.tags {
         let mut names = BTreeMap::new();
-        for row in admin.rows(&tags.table, &[&tags.id]).await.map_err(|error| failed(&error))? {
-            let name = row.get(&tags.name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        for row in admin
+            .rows(&tags.table, &[&tags.id])
+            .await
+            .map_err(|error| failed(&error))?
+        {
+            let name = row
+                .get(&tags.name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
             let count = row.get(&tags.count).and_then(Value::as_i64).unwrap_or_default();
             names.insert(seq(&row, &tags.id), name.clone());
             end.tags.insert(name, count);
         }
         let order = [tags.link_key.as_str(), tags.link_tag.as_str()];
-        for row in admin.rows(&tags.links, &order).await.map_err(|error| failed(&error))? {
+        for row in admin
+            .rows(&tags.links, &order)
+            .await
+            .map_err(|error| failed(&error))?
+        {
             let name = names.get(&seq(&row, &tags.link_tag)).cloned();
             if let Some(report) = seq(&row, &tags.link_key) {
-                end.links.push((report, name.unwrap_or_else(|| "(no such tag)".to_owned())));
+                end.links
+                    .push((report, name.unwrap_or_else(|| "(no such tag)".to_owned())));
             }
         }
         end.links.sort();
@@ -99,8 +148,14 @@ async fn queues(world: &World, end: &mut EndState) -> Result<(), Failure> {
         let dead = queue.dead_letter.as_ref().map(|dead| &dead.queue);
         let retry = queue.retry.as_ref().map(|retry| &retry.queue);
         for name in std::iter::once(&queue.name).chain(retry).chain(dead) {
-            let first = messenger.depth(name).await.map_err(|error| unreadable(name, &error))?;
-            let second = messenger.depth(name).await.map_err(|error| unreadable(name, &error))?;
+            let first = messenger
+                .depth(name)
+                .await
+                .map_err(|error| unreadable(name, &error))?;
+            let second = messenger
+                .depth(name)
+                .await
+                .map_err(|error| unreadable(name, &error))?;
             let state = QueueState {
                 ready: second.ready,
                 consumers: second.consumers,
@@ -108,14 +163,24 @@ async fn queues(world: &World, end: &mut EndState) -> Result<(), Failure> {
             };
             world.note(
                 None,
-                Step::Depth { queue: name.clone(), ready: second.ready, consumers: second.consumers },
+                Step::Depth {
+                    queue: name.clone(),
+                    ready: second.ready,
+                    consumers: second.consumers,
+                },
             );
             end.queues.insert(name.clone(), state);
         }
         if let Some(dead) = dead {
-            let copies = messenger.copy(dead).await.map_err(|error| unreadable(dead, &error))?;
+            let copies = messenger
+                .copy(dead)
+                .await
+                .map_err(|error| unreadable(dead, &error))?;
             let letters = copies.into_iter().map(|copy| {
-                let known = copy.message_id.as_deref().and_then(|id| world.injected_keys.get(id));
+                let known = copy
+                    .message_id
+                    .as_deref()
+                    .and_then(|id| world.injected_keys.get(id));
                 DeadLetter {
                     key: known.or_else(|| key_of(&copy.body, &world.topology.messages.key)),
                     hash: body_hash(&copy.body),
@@ -145,10 +210,19 @@ async fn services(world: &World) -> BTreeMap<Name, ServiceState> {
     let mut states = BTreeMap::new();
     for (role, running) in services.iter() {
         let inspected = world.engine.inspect(&running.container).await;
-        let alive = inspected.as_ref().is_ok_and(|state| state.status == Status::Running);
+        let alive = inspected
+            .as_ref()
+            .is_ok_and(|state| state.status == Status::Running);
         let exit = inspected.ok().filter(|_| !alive).map(|state| state.exit_code);
         let health = running.health().await.status;
-        states.insert(role.clone(), ServiceState { running: alive, exit, health });
+        states.insert(
+            role.clone(),
+            ServiceState {
+                running: alive,
+                exit,
+                health,
+            },
+        );
     }
     states
 }
@@ -157,26 +231,47 @@ async fn services(world: &World) -> BTreeMap<Name, ServiceState> {
 /// finding for the invariants (it is not running, or not healthy), not a failure to read.
 async fn rendered(world: &World) -> Result<Option<Rendered>, Failure> {
     let effects = &world.topology.effects;
-    let (Some(points), Some(brands), Some(totals)) = (&effects.points, &effects.brands, &effects.totals) else {
+    let (Some(points), Some(brands), Some(totals)) = (&effects.points, &effects.brands, &effects.totals)
+    else {
         return Ok(None);
     };
     let services = world.services.lock().await;
     let ask = async |service: &Name, path: &str| {
-        let running = services.get(service).ok_or_else(|| format!("{service} was not started"))?;
+        let running = services
+            .get(service)
+            .ok_or_else(|| format!("{service} was not started"))?;
         let answer = client::get(running.ip, running.service.port, path).await?;
-        if answer.status == 200 { Ok(answer.body) } else { Err(format!("{path}: status {}", answer.status)) }
+        if answer.status == 200 {
+            Ok(answer.body)
+        } else {
+            Err(format!("{path}: status {}", answer.status))
+        }
     };
     let mut rendered = Rendered::default();
-    let list = |body: &Value, at: &str| body.pointer(at).and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |body: &Value, at: &str| {
+        body.pointer(at)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let read = async {
         let body = ask(&points.service, &points.path).await?;
         for item in list(&body, &points.list) {
-            rendered.points.extend(item.pointer(&points.key).and_then(Value::as_u64));
+            rendered
+                .points
+                .extend(item.pointer(&points.key).and_then(Value::as_u64));
         }
         let body = ask(&brands.service, &brands.path).await?;
         for item in list(&body, &brands.list) {
-            let name = item.pointer(&brands.name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let count = item.pointer(&brands.count).and_then(Value::as_u64).unwrap_or_default();
+            let name = item
+                .pointer(&brands.name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            let count = item
+                .pointer(&brands.count)
+                .and_then(Value::as_u64)
+                .unwrap_or_default();
             *rendered.brands.entry(name).or_default() += count;
         }
         let body = ask(&totals.service, &totals.path).await?;
@@ -191,7 +286,12 @@ async fn rendered(world: &World) -> Result<Option<Rendered>, Failure> {
             Ok(Some(rendered))
         }
         Err(cause) => {
-            world.note(None, Step::Note { text: format!("the renderer's endpoints cannot be read: {cause}") });
+            world.note(
+                None,
+                Step::Note {
+                    text: format!("the renderer's endpoints cannot be read: {cause}"),
+                },
+            );
             Ok(Some(Rendered::default()))
         }
     }
@@ -203,7 +303,10 @@ pub(crate) async fn logs(world: &World) -> BTreeMap<String, String> {
     let mut logs = BTreeMap::new();
     for (role, running) in services.iter() {
         let log = world.engine.logs_all(&running.container).await;
-        logs.insert(role.to_string(), log.unwrap_or_else(|error| format!("(no log: {error})")));
+        logs.insert(
+            role.to_string(),
+            log.unwrap_or_else(|error| format!("(no log: {error})")),
+        );
     }
     logs
 }
@@ -214,8 +317,14 @@ pub(crate) fn canonical(end: &EndState, topology: &Topology) -> Value {
         .analysis
         .iter()
         .map(|row| {
-            let kept = row.fields.iter().filter(|(column, _)| !topology.effects.analysis.ignore.contains(column));
-            Value::Object(kept.map(|(column, value)| (column.clone(), value.clone())).collect())
+            let kept = row
+                .fields
+                .iter()
+                .filter(|(column, _)| !topology.effects.analysis.ignore.contains(column));
+            Value::Object(
+                kept.map(|(column, value)| (column.clone(), value.clone()))
+                    .collect(),
+            )
         })
         .collect();
     let queues: BTreeMap<_, _> = topology
@@ -226,7 +335,10 @@ pub(crate) fn canonical(end: &EndState, topology: &Topology) -> Value {
             let state = end.queues.get(&queue.name);
             let dead = end.dead.get(role).map_or(0, Vec::len);
             let (ready, consumers) = state.map_or((0, 0), |state| (state.ready, state.consumers));
-            (role, json!({"ready": ready, "consumers": consumers, "dead": dead}))
+            (
+                role,
+                json!({"ready": ready, "consumers": consumers, "dead": dead}),
+            )
         })
         .collect();
     json!({
@@ -245,7 +357,9 @@ pub(crate) fn canonical_ledger(world: &World, keys: &[Key]) -> Value {
     let wanted: BTreeSet<&Key> = keys.iter().collect();
     let queue = |name: &Name| topology.queue_role(name).unwrap_or(name).to_string();
     let route = |exchange: &str, key: &str| {
-        topology.route_role(exchange, key).map_or_else(|| format!("{exchange}/{key}"), Name::to_string)
+        topology
+            .route_role(exchange, key)
+            .map_or_else(|| format!("{exchange}/{key}"), Name::to_string)
     };
     world.recorder.with(|events| {
         let mut steps: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
@@ -255,15 +369,23 @@ pub(crate) fn canonical_ledger(world: &World, keys: &[Key]) -> Value {
                 continue;
             }
             let step = match &event.step {
-                Step::Publish { mandatory, message, .. } => {
-                    let body: Option<Value> =
-                        message.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
+                Step::Publish {
+                    mandatory, message, ..
+                } => {
+                    let body: Option<Value> = message
+                        .body
+                        .as_deref()
+                        .and_then(|body| serde_json::from_str(body).ok());
                     json!({"publish": route(&message.exchange, &message.routing_key), "mandatory": mandatory,
-                           "persistent": message.persistent, "body": body.map(|body| without_times(body))})
+                           "persistent": message.persistent, "body": body.map(without_times)})
                 }
                 Step::Confirm { ok, .. } => json!({"confirm": ok}),
                 Step::Return { code, .. } => json!({"return": code}),
-                Step::Deliver { queue: Some(from), redelivered, .. } => {
+                Step::Deliver {
+                    queue: Some(from),
+                    redelivered,
+                    ..
+                } => {
                     json!({"deliver": queue(from), "redelivered": redelivered})
                 }
                 Step::Ack { .. } => json!("ack"),
@@ -284,7 +406,11 @@ fn without_times(value: Value) -> Value {
             .into_iter()
             .map(|(name, value)| {
                 let time = (name == "timestamp" || name.ends_with("_at")) && value.is_string();
-                let value = if time { Value::String("(time)".to_owned()) } else { without_times(value) };
+                let value = if time {
+                    Value::String("(time)".to_owned())
+                } else {
+                    without_times(value)
+                };
                 (name, value)
             })
             .collect::<serde_json::Map<_, _>>()
@@ -320,6 +446,9 @@ mod tests {
     #[test]
     fn times_are_blanked_wherever_they_are() {
         let body = json!({"timestamp": "2026", "list": [{"created_at": "now", "seq": 1}]});
-        assert_eq!(without_times(body), json!({"timestamp": "(time)", "list": [{"created_at": "(time)", "seq": 1}]}));
+        assert_eq!(
+            without_times(body),
+            json!({"timestamp": "(time)", "list": [{"created_at": "(time)", "seq": 1}]})
+        );
     }
 }

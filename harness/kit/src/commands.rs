@@ -27,7 +27,7 @@ use crate::files;
 /// The topology that is tested when none is named.
 const DEFAULT_TOPOLOGY: &str = "fixtures/topologies/ci.toml";
 /// How long the pool stays warm for the next run.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 /// The hidden subcommand that a pool is started with.
 pub(crate) const POOL_SERVER: &str = "pool-server";
 
@@ -69,7 +69,9 @@ impl Kit for Harness {
         let engine = connect().await?;
         let paths = state()?;
         // Whatever a killed pool has left goes first: it may hold the memory that is needed now.
-        pool::reap(&engine, &paths).await.map_err(|error| Refusal::engine(error.to_string()))?;
+        pool::reap(&engine, &paths)
+            .await
+            .map_err(|error| Refusal::engine(error.to_string()))?;
         let images = resolve(&engine, &topology, settings, &paths, &Progress::to_stderr()).await?;
         Ok(Stack {
             engine,
@@ -89,11 +91,19 @@ impl Commands for Harness {
         let images = resolve(&engine, &topology, settings, &state()?, &Progress::to_stderr()).await?;
         let width = images.keys().map(String::len).max().unwrap_or_default();
         for (role, image) in &images {
-            let versions: Vec<_> =
-                image.versions.iter().map(|(package, version)| format!("{package} {version}")).collect();
+            let versions: Vec<_> = image
+                .versions
+                .iter()
+                .map(|(package, version)| format!("{package} {version}"))
+                .collect();
             print(
                 out,
-                &format!("{role:width$}  {}  ({:?}) {}", image.reference, image.route, versions.join(", ")),
+                &format!(
+                    "{role:width$}  {}  ({:?}) {}",
+                    image.reference,
+                    image.route,
+                    versions.join(", ")
+                ),
             )?;
         }
         Ok(Exit::Passed)
@@ -112,8 +122,9 @@ impl Commands for Harness {
             Ok(Some(held)) => print(out, &format!("a pool stays: {held} leases are held"))?,
             Err(error) => print(out, &format!("the pool does not answer: {error}"))?,
         }
-        let reaped =
-            pool::reap(&engine, &paths).await.map_err(|error| Refusal::engine(error.to_string()))?;
+        let reaped = pool::reap(&engine, &paths)
+            .await
+            .map_err(|error| Refusal::engine(error.to_string()))?;
         print(
             out,
             &format!(
@@ -140,14 +151,23 @@ impl Commands for Harness {
     async fn pool_server(&self, _: &Settings, args: &[String]) -> Result<Exit, Refusal> {
         let seconds = args.first().and_then(|text| text.parse().ok());
         let linger = seconds.map_or(LINGER, Duration::from_secs);
-        let options = Options { paths: state()?, linger };
-        pool::serve(options).await.map_err(|error| Refusal::engine(error.to_string()))?;
+        let options = Options {
+            paths: state()?,
+            linger,
+        };
+        pool::serve(options)
+            .await
+            .map_err(|error| Refusal::engine(error.to_string()))?;
         Ok(Exit::Passed)
     }
 }
 
 fn socket(path: &str) -> Result<(), String> {
-    if Path::new(path).exists() { Ok(()) } else { Err(format!("there is no {path}")) }
+    if Path::new(path).exists() {
+        Ok(())
+    } else {
+        Err(format!("there is no {path}"))
+    }
 }
 
 /// Writes one line; a reader that has gone away is no error.
@@ -172,7 +192,11 @@ pub(crate) fn state() -> Result<Paths, Refusal> {
 
 /// The topology, with the overrides of images in it, and the folder that its paths are relative to.
 pub(crate) fn read_topology(settings: &Settings) -> Result<(Topology, Utf8PathBuf), Refusal> {
-    let path = settings.under_test.topology.clone().unwrap_or_else(|| files::root().join(DEFAULT_TOPOLOGY));
+    let path = settings
+        .under_test
+        .topology
+        .clone()
+        .unwrap_or_else(|| files::root().join(DEFAULT_TOPOLOGY));
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Refusal::config(format!("{path}: {error}")).hint("name a file with --topology"))?;
     let mut topology = Topology::parse(path.as_str(), &text)
@@ -197,8 +221,13 @@ pub(crate) async fn resolve(
     let resolved = images::resolve_all(engine, &specs, mode(settings), &image_paths(paths), progress)
         .await
         .map_err(|error| Refusal::engine(error.to_string()))?;
-    let by_spec: BTreeMap<_, _> = resolved.into_iter().map(|image| (image.role.clone(), image)).collect();
-    let images = roles.into_iter().filter_map(|(role, spec)| Some((role, by_spec.get(&spec)?.clone())));
+    let by_spec: BTreeMap<_, _> = resolved
+        .into_iter()
+        .map(|image| (image.role.clone(), image))
+        .collect();
+    let images = roles
+        .into_iter()
+        .filter_map(|(role, spec)| Some((role, by_spec.get(&spec)?.clone())));
     Ok(images.collect())
 }
 
@@ -226,12 +255,17 @@ pub(crate) fn specs(
     let mut specs: Vec<ImageSpec> = Vec::new();
     let mut by_reference = BTreeMap::new();
     let mut roles = BTreeMap::new();
-    let backends =
-        [("broker", topology.broker.image.as_str()), ("database", topology.database.image.as_str())];
-    let services =
-        topology.services.iter().map(|(role, service)| (role.as_str(), service.image.as_str()));
+    let backends = [
+        ("broker", topology.broker.image.as_str()),
+        ("database", topology.database.image.as_str()),
+    ];
+    let services = topology
+        .services
+        .iter()
+        .map(|(role, service)| (role.as_str(), service.image.as_str()));
     for (role, reference) in backends.into_iter().chain(services) {
-        let chosen = overridden.contains(role) || (overridden.contains("services") && topology.service(role).is_some());
+        let chosen = overridden.contains(role)
+            || (overridden.contains("services") && topology.service(role).is_some());
         if let Some(first) = by_reference.get(reference) {
             roles.insert(role.to_owned(), String::clone(first));
             continue;
@@ -239,7 +273,8 @@ pub(crate) fn specs(
         let spec = if chosen && reference != images::PIPELINE_IMAGE {
             ImageSpec::chosen(role, reference)
         } else {
-            ImageSpec::new(role, reference, &image_paths).map_err(|error| Refusal::config(error.to_string()))?
+            ImageSpec::new(role, reference, &image_paths)
+                .map_err(|error| Refusal::config(error.to_string()))?
         };
         specs.push(spec);
         by_reference.insert(reference, role.to_owned());
@@ -253,5 +288,9 @@ fn pool_program(settings: &Settings) -> Result<Vec<String>, Refusal> {
     let program =
         std::env::current_exe().map_err(|error| Refusal::config(format!("find this program: {error}")))?;
     let linger = settings.linger.unwrap_or(LINGER.as_secs());
-    Ok(vec![program.to_string_lossy().into_owned(), POOL_SERVER.to_owned(), linger.to_string()])
+    Ok(vec![
+        program.to_string_lossy().into_owned(),
+        POOL_SERVER.to_owned(),
+        linger.to_string(),
+    ])
 }

@@ -20,7 +20,10 @@ pub struct Cx {
 impl Cx {
     /// The pipeline.
     pub fn pipeline(&self) -> Pipeline {
-        Pipeline { world: Arc::clone(&self.world), seed: self.trial.seed }
+        Pipeline {
+            world: Arc::clone(&self.world),
+            seed: self.trial.seed,
+        }
     }
 
     /// Arms a fault. One without a trigger is injected at once, in the background; see [`Outage::bitten`].

@@ -22,8 +22,8 @@ use harness_stack::backend;
 use harness_stack::client::{HARNESS, Messenger};
 use harness_stack::engine::Engine;
 use harness_stack::images::{Flavor, Resolved};
-use harness_stack::pool::{ImageRef, Lease, Mode, PairSpec, Paths};
-use harness_stack::service::{self, Links, Running};
+use harness_stack::pool::{Grant, ImageRef, Lease, Mode, PairSpec, Paths};
+use harness_stack::service::{self, Links, Running, Site};
 use harness_stack::{secret, wait};
 use harness_wire::amqp::{self, AmqpOptions};
 use harness_wire::clock::Clock;
@@ -61,16 +61,24 @@ pub struct Stack {
 
 impl Stack {
     fn image(&self, role: &str) -> Result<&Resolved, Failure> {
-        self.images.get(role).ok_or_else(|| Failure::infra(format!("no image was resolved for {role}")))
+        self.images
+            .get(role)
+            .ok_or_else(|| Failure::infra(format!("no image was resolved for {role}")))
     }
 
     /// The images of the backends.
     pub(crate) fn pair(&self) -> Result<PairSpec, Failure> {
         let of = |role: &str| {
             let image = self.image(role)?;
-            Ok(ImageRef { reference: image.reference.clone(), ours: image.flavor == Flavor::Ours })
+            Ok(ImageRef {
+                reference: image.reference.clone(),
+                ours: image.flavor == Flavor::Ours,
+            })
         };
-        Ok(PairSpec { broker: of("broker")?, database: of("database")? })
+        Ok(PairSpec {
+            broker: of("broker")?,
+            database: of("database")?,
+        })
     }
 
     /// Asks the pool for backends.
@@ -99,7 +107,10 @@ impl Environment for Stack {
         trial.phase("ready");
         self.start_services(&world).await?;
         world.note(None, Step::Phase { name: "body".into() });
-        Ok(Cx { world, trial: trial.clone() })
+        Ok(Cx {
+            world,
+            trial: trial.clone(),
+        })
     }
 
     fn last_seen(&self, cx: &Cx) -> String {
@@ -112,14 +123,28 @@ impl Environment for Stack {
     }
 
     async fn quiesce(&self, cx: &mut Cx) -> Outcome {
-        cx.world.note(None, Step::Phase { name: "quiesce".into() });
-        let keys: Vec<_> = lock(&cx.world.log).injected.iter().map(|injected| injected.key.clone()).collect();
+        cx.world.note(
+            None,
+            Step::Phase {
+                name: "quiesce".into(),
+            },
+        );
+        let keys: Vec<_> = lock(&cx.world.log)
+            .injected
+            .iter()
+            .map(|injected| injected.key.clone())
+            .collect();
         cx.pipeline().at_rest(&keys, QUIESCE_DEADLINE).await
     }
 
     async fn canary(&self, cx: &mut Cx) -> Outcome {
         let world = &cx.world;
-        world.note(None, Step::Phase { name: "canary".into() });
+        world.note(
+            None,
+            Step::Phase {
+                name: "canary".into(),
+            },
+        );
         let pipeline = cx.pipeline();
         let begin = world.recorder.len();
         let reports = pipeline.send(workload::canary(), true).await?;
@@ -133,7 +158,12 @@ impl Environment for Stack {
                 pipeline.at_rest(reports.keys(), QUIESCE_DEADLINE).await
             }
             Err(timed_out) => {
-                world.note(None, Step::Note { text: timed_out.to_string() });
+                world.note(
+                    None,
+                    Step::Note {
+                        text: timed_out.to_string(),
+                    },
+                );
                 Ok(())
             }
         }
@@ -141,7 +171,12 @@ impl Environment for Stack {
 
     async fn collect(&self, cx: &mut Cx) -> Result<Collected, Failure> {
         let world = &cx.world;
-        world.note(None, Step::Phase { name: "collect".into() });
+        world.note(
+            None,
+            Step::Phase {
+                name: "collect".into(),
+            },
+        );
         let end = collect::end_state(world).await?;
         let logs = collect::logs(world).await;
         let facts = self.facts(world).await;
@@ -151,12 +186,15 @@ impl Environment for Stack {
         }
         let log = lock(&world.log);
         let faults: Vec<_> = log.faults.iter().map(|armed| armed.plan.clone()).collect();
-        let sha256 = log.bodies.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = collect::hex(&log.bodies.clone().finalize());
         let schedule = Schedule {
             scenario: cx.trial.scenario.to_owned(),
             seed: cx.trial.seed,
             faults: faults.clone(),
-            workload: Injection { messages: log.messages, sha256 },
+            workload: Injection {
+                messages: log.messages,
+                sha256,
+            },
         };
         let plan = Plan {
             scenario: cx.trial.scenario.to_owned(),
@@ -164,11 +202,21 @@ impl Environment for Stack {
             must_see: cx.trial.must_see.iter().copied().collect(),
             faults,
             injected: log.injected.clone(),
-            waived: cx.trial.waive.iter().map(|(id, why)| ((*id).to_owned(), (*why).to_owned())).collect(),
+            waived: cx
+                .trial
+                .waive
+                .iter()
+                .map(|(id, why)| ((*id).to_owned(), (*why).to_owned()))
+                .collect(),
             recovery_budget_ms: RECOVERY_BUDGET.as_millis() as u64,
         };
         let ledger = Ledger::from_events(world.recorder.since(0));
-        Ok(Collected { evidence: Evidence { plan, ledger, end }, schedule, logs, facts })
+        Ok(Collected {
+            evidence: Evidence { plan, ledger, end },
+            schedule,
+            logs,
+            facts,
+        })
     }
 
     async fn close(&self, cx: Cx, so_far: Kind) -> Outcome {
@@ -193,10 +241,20 @@ impl Environment for Stack {
 fn recovery_ms(world: &World, begin: u64) -> u64 {
     world.recorder.with(|events| {
         let healed = events.iter().rev().find(|event| {
-            matches!(event.step, Step::Fault { change: FaultChange::Healed { .. }, .. })
+            matches!(
+                event.step,
+                Step::Fault {
+                    change: FaultChange::Healed { .. },
+                    ..
+                }
+            )
         });
-        let from = healed.or_else(|| events.get(begin as usize)).map_or(0, |event| event.at);
-        events.last().map_or(0, |last| last.at.saturating_sub(from) / 1_000_000)
+        let from = healed
+            .or_else(|| events.get(begin as usize))
+            .map_or(0, |event| event.at);
+        events
+            .last()
+            .map_or(0, |last| last.at.saturating_sub(from) / 1_000_000)
     })
 }
 
@@ -265,10 +323,14 @@ impl Stack {
 
     fn amqp_options(&self, vhost: &str, injected: InjectedKeys) -> AmqpOptions {
         let topology = &self.topology;
-        let record = topology.routes.values().filter(|route| route.record).filter_map(|route| {
-            let exchange = topology.exchanges.get(&route.exchange)?;
-            Some((exchange.name.to_string(), route.key.clone()))
-        });
+        let record = topology
+            .routes
+            .values()
+            .filter(|route| route.record)
+            .filter_map(|route| {
+                let exchange = topology.exchanges.get(&route.exchange)?;
+                Some((exchange.name.to_string(), route.key.clone()))
+            });
         AmqpOptions {
             vhost: Some(vhost.to_owned()),
             key_paths: topology.messages.key.clone(),
@@ -301,19 +363,32 @@ impl Stack {
         let database = async {
             let failed = |error| Failure::infra(format!("provision the database: {error}"));
             let mut admin = DatabaseAdmin::connect(&grant.database).await.map_err(failed)?;
-            admin.provision(&grant.lease, &world.password, &scripts).await.map_err(failed)
+            admin
+                .provision(&grant.lease, &world.password, &scripts)
+                .await
+                .map_err(failed)
         };
         tokio::try_join!(broker, database)?;
         let labels = service::labels(&grant, &self.paths.dir().display().to_string());
+        let site = self.site(&grant, &labels);
         let links = Self::links(world, &Name::new(HARNESS))?;
         for step in &self.topology.steps {
             if let Some(image) = &step.image {
-                service::run_step(&self.engine, &self.topology, step, image, &grant, &labels, &links)
+                service::run_step(&site, step, image, &links)
                     .await
                     .map_err(|error| Failure::infra(error.to_string()))?;
             }
         }
         Ok(())
+    }
+
+    fn site<'a>(&'a self, grant: &'a Grant, labels: &'a BTreeMap<String, String>) -> Site<'a> {
+        Site {
+            engine: &self.engine,
+            topology: &self.topology,
+            grant,
+            labels,
+        }
     }
 
     /// The SQL files of all steps, in order.
@@ -331,6 +406,7 @@ impl Stack {
     async fn start_services(&self, world: &World) -> Outcome {
         let grant = lock(&world.grant).clone();
         let labels = service::labels(&grant, &self.paths.dir().display().to_string());
+        let site = self.site(&grant, &labels);
         let mut left: BTreeMap<&Name, &Service> = self.topology.services.iter().collect();
         while !left.is_empty() {
             let waits = |service: &Service| service.start_after.iter().any(|role| left.contains_key(role));
@@ -339,7 +415,9 @@ impl Stack {
             if wave.is_empty() {
                 return Err(Failure::infra("the services' start order goes in a circle"));
             }
-            let starts = wave.iter().map(|(role, service)| self.start_service(world, &grant, &labels, role, service));
+            let starts = wave
+                .iter()
+                .map(|(role, service)| self.start_service(world, &site, role, service));
             futures::future::try_join_all(starts).await?;
             left = later;
         }
@@ -349,20 +427,22 @@ impl Stack {
     async fn start_service(
         &self,
         world: &World,
-        grant: &harness_stack::pool::Grant,
-        labels: &BTreeMap<String, String>,
+        site: &Site<'_>,
         role: &Name,
         described: &Service,
     ) -> Outcome {
         let image = self.image(role)?.reference.clone();
         let links = Self::links(world, role)?;
-        let running =
-            Running::start(&self.engine, &self.topology, role, described, &image, grant, labels, &links)
-                .await
-                .map_err(|error| Failure::infra(format!("start {role}: {error}")))?;
+        let running = Running::start(site, role, described, &image, &links)
+            .await
+            .map_err(|error| Failure::infra(format!("start {role}: {error}")))?;
         world.note(
             None,
-            Step::Container { name: role.clone(), change: "started".to_owned(), exit: None },
+            Step::Container {
+                name: role.clone(),
+                change: "started".to_owned(),
+                exit: None,
+            },
         );
         world.waiting_for(format!("{role} to be healthy"));
         let seen = Cell::new((0, None));
@@ -370,7 +450,10 @@ impl Stack {
         let healthy = wait::until(&awaited, SERVICE_DEADLINE, || async {
             let answer = running.health().await;
             if seen.replace((answer.status, answer.broker)) != (answer.status, answer.broker) {
-                let step = Step::Health { status: answer.status, broker: answer.broker };
+                let step = Step::Health {
+                    status: answer.status,
+                    broker: answer.broker,
+                };
                 world.note(Some(role), step);
             }
             answer.verdict
@@ -395,7 +478,10 @@ impl Stack {
     /// What ran: versions, images, engine.
     async fn facts(&self, world: &World) -> serde_json::Value {
         let (broker, database) = (world.backend(Backend::Broker), world.backend(Backend::Database));
-        let version = BrokerAdmin::new(&broker).version().await.unwrap_or_else(|error| error.to_string());
+        let version = BrokerAdmin::new(&broker)
+            .version()
+            .await
+            .unwrap_or_else(|error| error.to_string());
         let database = async { DatabaseAdmin::connect(&database).await?.version().await };
         let database = database.await.unwrap_or_else(|error| error.to_string());
         let engine = self.engine.version().await.map_or_else(
@@ -416,5 +502,6 @@ impl Stack {
 
 /// The folder that relative paths of a topology file mean.
 pub(crate) fn folder(path: &Utf8Path) -> Utf8PathBuf {
-    path.parent().map_or_else(|| Utf8PathBuf::from("."), Utf8Path::to_owned)
+    path.parent()
+        .map_or_else(|| Utf8PathBuf::from("."), Utf8Path::to_owned)
 }

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use crate::world::{World, lock};
 
 /// Longest wait for a trigger, when the scenario does not say otherwise.
-const FIRE_DEADLINE: Duration = Duration::from_secs(60);
+const FIRE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// A fault that a scenario asks for.
 #[derive(Debug, Clone)]
@@ -85,17 +85,30 @@ impl Aim for Service {
 
 /// SIGKILL.
 pub fn kill(aim: impl Aim) -> Fault {
-    Fault { what: FaultKind::Kill { target: aim.target() }, when: None }
+    Fault {
+        what: FaultKind::Kill { target: aim.target() },
+        when: None,
+    }
 }
 
 /// SIGTERM, wait for the exit, start again.
 pub fn restart(aim: impl Aim) -> Fault {
-    Fault { what: FaultKind::Restart { target: aim.target() }, when: None }
+    Fault {
+        what: FaultKind::Restart { target: aim.target() },
+        when: None,
+    }
 }
 
 /// The connections of `service` to a backend are cut.
 pub fn cut(service: &str, backend: Backend, how: Cut) -> Fault {
-    Fault { what: FaultKind::CutLink { service: Name::new(service), backend, how }, when: None }
+    Fault {
+        what: FaultKind::CutLink {
+            service: Name::new(service),
+            backend,
+            how,
+        },
+        when: None,
+    }
 }
 
 impl Fault {
@@ -129,7 +142,12 @@ pub fn publish() -> When {
 impl When {
     /// Any step of this kind.
     pub fn any(step: StepKind) -> Self {
-        Self { step, by: None, queue: None, key: None }
+        Self {
+            step,
+            by: None,
+            queue: None,
+            key: None,
+        }
     }
 
     /// On the links of this service only.
@@ -183,22 +201,41 @@ pub struct Bitten {
 
 /// Resolves the roles of a fault, puts it on the schedule and lets it run on a task of its own.
 pub(crate) fn arm(world: &Arc<World>, fault: Fault) -> Result<Outage, Failure> {
-    let trigger = fault.when.map(|(nth, when)| resolve(world, nth, when)).transpose()?;
+    let trigger = fault
+        .when
+        .map(|(nth, when)| resolve(world, nth, when))
+        .transpose()?;
     check_target(world, &fault.what)?;
     let mut log = lock(&world.log);
     let id = Name::new(format!("fault-{}", log.faults.len() + 1));
-    let plan = FaultPlan { id: id.clone(), what: fault.what, when: trigger.clone() };
-    let gate = match trigger {
-        Some(trigger) => Some(Arc::new(world.recorder.arm(id, trigger))),
-        None => {
-            world.note(None, Step::Fault { id, change: FaultChange::Armed });
-            None
-        }
+    let plan = FaultPlan {
+        id: id.clone(),
+        what: fault.what,
+        when: trigger.clone(),
     };
-    let armed = Arc::new(Armed { plan, gate: Mutex::new(gate), state: watch::Sender::new(State::Waiting) });
+    let gate = if let Some(trigger) = trigger {
+        Some(Arc::new(world.recorder.arm(id, trigger)))
+    } else {
+        world.note(
+            None,
+            Step::Fault {
+                id,
+                change: FaultChange::Armed,
+            },
+        );
+        None
+    };
+    let armed = Arc::new(Armed {
+        plan,
+        gate: Mutex::new(gate),
+        state: watch::Sender::new(State::Waiting),
+    });
     log.faults.push(Arc::clone(&armed));
     drop(log);
-    let outage = Outage { world: Arc::clone(world), armed };
+    let outage = Outage {
+        world: Arc::clone(world),
+        armed,
+    };
     tokio::spawn(drive(outage.clone()));
     Ok(outage)
 }
@@ -210,20 +247,36 @@ fn resolve(world: &World, nth: u64, when: When) -> Result<Trigger, Failure> {
     let queue = when
         .queue
         .map(|role| {
-            world.topology.queue(&role).map(|queue| queue.name.clone()).ok_or_else(|| {
-                let known: Vec<_> = world.topology.queues.keys().map(Name::as_str).collect();
-                Failure::invalid(format!("no queue has the role {role}"))
-                    .hint(format!("there are {}", known.join(", ")))
-            })
+            world
+                .topology
+                .queue(&role)
+                .map(|queue| queue.name.clone())
+                .ok_or_else(|| {
+                    let known: Vec<_> = world.topology.queues.keys().map(Name::as_str).collect();
+                    Failure::invalid(format!("no queue has the role {role}"))
+                        .hint(format!("there are {}", known.join(", ")))
+                })
         })
         .transpose()?;
-    Ok(Trigger { nth, on: Pattern { step: when.step, by: when.by, queue, key: when.key } })
+    Ok(Trigger {
+        nth,
+        on: Pattern {
+            step: when.step,
+            by: when.by,
+            queue,
+            key: when.key,
+        },
+    })
 }
 
 fn check_target(world: &World, what: &FaultKind) -> Result<(), Failure> {
     match what {
-        FaultKind::Kill { target: Target::Service(service) }
-        | FaultKind::Restart { target: Target::Service(service) }
+        FaultKind::Kill {
+            target: Target::Service(service),
+        }
+        | FaultKind::Restart {
+            target: Target::Service(service),
+        }
         | FaultKind::CutLink { service, .. } => world.tap(service, Backend::Broker).map(drop),
         FaultKind::Kill { .. } | FaultKind::Restart { .. } => Ok(()),
     }
@@ -240,20 +293,32 @@ async fn drive(outage: Outage) {
     let done = match &armed.plan.what {
         FaultKind::Kill { target } => kill::inject(world, target).await,
         FaultKind::Restart { target } => restart::inject(world, target).await,
-        FaultKind::CutLink { service, backend, how } => {
-            cut_link::inject(world, service, *backend, *how).await
-        }
+        FaultKind::CutLink {
+            service,
+            backend,
+            how,
+        } => cut_link::inject(world, service, *backend, *how).await,
     };
     // Only now, with the fault in effect, does the held frame learn its fate: it died with its connection, or, if that
     // still stands, it goes on.
     drop(lock(&armed.gate).take());
     if let Some(gate) = gate {
-        gate.release(if done.is_ok() { fate(&armed.plan.what) } else { Fate::Forwarded });
+        gate.release(if done.is_ok() {
+            fate(&armed.plan.what)
+        } else {
+            Fate::Forwarded
+        });
     }
     let state = match done {
         Ok(proof) => {
             let change = FaultChange::Bitten { proof: proof.clone() };
-            world.note(None, Step::Fault { id: armed.plan.id.clone(), change });
+            world.note(
+                None,
+                Step::Fault {
+                    id: armed.plan.id.clone(),
+                    change,
+                },
+            );
             State::Bitten(proof)
         }
         Err(failure) => State::Failed(failure),
@@ -264,7 +329,9 @@ async fn drive(outage: Outage) {
 /// What becomes of the held frame when the fault is in effect.
 fn fate(what: &FaultKind) -> Fate {
     match what {
-        FaultKind::CutLink { how: Cut::HalfOpen, .. } => Fate::Forwarded,
+        FaultKind::CutLink {
+            how: Cut::HalfOpen, ..
+        } => Fate::Forwarded,
         FaultKind::Kill { .. } | FaultKind::CutLink { .. } | FaultKind::Restart { .. } => Fate::Cut,
     }
 }
@@ -274,7 +341,10 @@ impl Armed {
     pub(crate) fn describe(&self) -> String {
         let seen = lock(&self.gate).as_ref().map(|gate| gate.count());
         let when = self.plan.when.as_ref().map(|trigger| {
-            format!(" at {trigger} ({} seen so far)", seen.map_or("all".to_owned(), |count| count.to_string()))
+            format!(
+                " at {trigger} ({} seen so far)",
+                seen.map_or("all".to_owned(), |count| count.to_string())
+            )
         });
         format!("{}{}", self.plan.what, when.unwrap_or_default())
     }
@@ -286,7 +356,8 @@ impl Outage {
     /// # Errors
     /// Invalid when its trigger does not fire in time or it did not bite; infra when the engine refused.
     pub async fn bitten(&self) -> Result<Bitten, Failure> {
-        self.world.waiting_for(format!("{} to take effect", self.armed.describe()));
+        self.world
+            .waiting_for(format!("{} to take effect", self.armed.describe()));
         let mut state = self.armed.state.subscribe();
         let waited = tokio::time::timeout(FIRE_DEADLINE, state.wait_for(|state| *state != State::Waiting));
         let state = match waited.await {
@@ -320,11 +391,19 @@ impl Outage {
         let proof = match &armed.plan.what {
             FaultKind::Kill { target } => kill::heal(world, target).await,
             FaultKind::Restart { target } => restart::heal(world, target).await,
-            FaultKind::CutLink { service, backend, how } => {
-                cut_link::heal(world, service, *backend, *how).await
-            }
+            FaultKind::CutLink {
+                service,
+                backend,
+                how,
+            } => cut_link::heal(world, service, *backend, *how).await,
         }?;
-        world.note(None, Step::Fault { id: armed.plan.id.clone(), change: FaultChange::Healed { proof } });
+        world.note(
+            None,
+            Step::Fault {
+                id: armed.plan.id.clone(),
+                change: FaultChange::Healed { proof },
+            },
+        );
         armed.state.send_replace(State::Healed);
         Ok(())
     }
@@ -344,7 +423,12 @@ impl Bitten {
 pub(crate) async fn heal_all(world: &Arc<World>) -> Result<(), Failure> {
     let faults: Vec<_> = lock(&world.log).faults.iter().rev().cloned().collect();
     for armed in faults {
-        Outage { world: Arc::clone(world), armed }.heal().await?;
+        Outage {
+            world: Arc::clone(world),
+            armed,
+        }
+        .heal()
+        .await?;
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 /// The root of the checkout that this program was built from.
 pub fn root() -> &'static Utf8Path {
     // harness/kit is two below it.
-    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Utf8Path::parent).unwrap_or(Utf8Path::new("."))
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .and_then(Utf8Path::parent)
+        .unwrap_or(Utf8Path::new("."))
 }
 
 /// The files that a list of SQL paths means, in order: relative to `folder`, with a `*` in the last part standing for
@@ -29,8 +32,12 @@ fn expand(path: &Utf8Path) -> Result<Vec<Utf8PathBuf>, String> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(format!("{path}: not the path of a file"));
     };
-    let Some((before, after)) = name.split_once('*') else { return Ok(vec![path.to_owned()]) };
-    let entries = folder.read_dir_utf8().map_err(|error| format!("{folder}: {error}"))?;
+    let Some((before, after)) = name.split_once('*') else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let entries = folder
+        .read_dir_utf8()
+        .map_err(|error| format!("{folder}: {error}"))?;
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| format!("{folder}: {error}"))?;
@@ -58,7 +65,11 @@ mod tests {
         for name in ["2.sql", "1.sql", "x.txt"] {
             std::fs::write(folder.join(name), name).unwrap();
         }
-        let texts: Vec<_> = sql(folder, &["*.sql".to_owned()]).unwrap().into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<_> = sql(folder, &["*.sql".to_owned()])
+            .unwrap()
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
         assert_eq!(texts, ["1.sql", "2.sql"]);
         let error = sql(folder, &["*.sq".to_owned()]).unwrap_err();
         assert!(error.ends_with("*.sq: matches no file"), "{error}");

@@ -1,12 +1,17 @@
 //! The one crate that a scenario imports.
 //!
-//! ```ignore
+//! ```no_run
 //! //! A confirmed report is analysed exactly once, even if the broker is killed at the 30th ack.
 //! use harness::prelude::*;
 //!
-//! pub const SCENARIO: Scenario = scenario!("broker::killed_mid_flight", run)
-//!     .needs(Exclusive)
-//!     .must_see(&[StepKind::Held, StepKind::Recovered]);
+//! const SCENARIO: harness::Scenario = scenario!(
+//!     "broker::killed_mid_flight",
+//!     "every confirmed report survives a SIGKILL of the broker at exactly the ack we name",
+//!     run
+//! )
+//! .exclusive()
+//! .must_see(&[StepKind::Held, StepKind::Recovered])
+//! .done();
 //!
 //! async fn run(cx: &mut Cx) -> Outcome {
 //!     let pipeline = cx.pipeline();

@@ -21,7 +21,7 @@ use crate::world::{World, lock};
 /// Most unconfirmed publishes of the harness.
 const WINDOW: usize = 64;
 /// Longest outage of the broker that publishing sits out.
-const PUBLISH_DEADLINE: Duration = Duration::from_secs(60);
+const PUBLISH_DEADLINE: Duration = Duration::from_mins(1);
 /// Seconds since 1970 at which the first message of every trial says it was made (2026-01-01). A part of the workload,
 /// so it is the same in every run.
 const FIRST_TIMESTAMP: u64 = 1_767_225_600;
@@ -86,7 +86,10 @@ impl Pipeline {
                 world.injected_keys.insert(key.clone());
                 world.note(
                     Some(&Name::new(HARNESS)),
-                    Step::Inject { key: key.clone(), report: report.name.clone() },
+                    Step::Inject {
+                        key: key.clone(),
+                        report: report.name.clone(),
+                    },
                 );
                 log.injected.push(Injected {
                     key: key.clone(),
@@ -106,10 +109,18 @@ impl Pipeline {
                 });
             }
         }
-        let keys = messages.iter().map(|message| Key::new(&message.message_id)).collect();
+        let keys = messages
+            .iter()
+            .map(|message| Key::new(&message.message_id))
+            .collect();
         let world = Arc::clone(world);
         tokio::spawn(async move {
-            let sent = world.messenger.lock().await.publish(&messages, WINDOW, PUBLISH_DEADLINE).await;
+            let sent = world
+                .messenger
+                .lock()
+                .await
+                .publish(&messages, WINDOW, PUBLISH_DEADLINE)
+                .await;
             let mut log = lock(&world.log);
             log.publishing -= 1;
             if let Err(error) = sent {
@@ -121,9 +132,13 @@ impl Pipeline {
 
     async fn insert_rows(&self, loaded: &[workload::Loaded], first: u64) -> Result<(), Failure> {
         let world = &self.world;
-        let failed = |error: &dyn std::fmt::Display| Failure::infra(format!("insert the reports' rows: {error}"));
-        let rows: Vec<_> =
-            loaded.iter().zip(first..).map(|(loaded, seq)| workload::fields(&loaded.report, seq)).collect();
+        let failed =
+            |error: &dyn std::fmt::Display| Failure::infra(format!("insert the reports' rows: {error}"));
+        let rows: Vec<_> = loaded
+            .iter()
+            .zip(first..)
+            .map(|(loaded, seq)| workload::fields(&loaded.report, seq))
+            .collect();
         let images: Vec<_> = loaded.iter().map(|loaded| loaded.image.clone()).collect();
         let mut guard = world.rows.lock().await;
         // Opened for each workload: the one of an earlier workload may have died with the database since.
@@ -132,8 +147,9 @@ impl Pipeline {
         }
         let schema = lock(&world.grant).lease.clone();
         let addr = world.tap(&Name::new(HARNESS), Backend::Database)?.addr();
-        let mut connection =
-            Rows::connect(addr, &schema, &world.password, &schema).await.map_err(|error| failed(&error))?;
+        let mut connection = Rows::connect(addr, &schema, &world.password, &schema)
+            .await
+            .map_err(|error| failed(&error))?;
         connection
             .insert(&world.topology.inject, &rows, &images)
             .await
@@ -141,15 +157,24 @@ impl Pipeline {
         *guard = Some(connection);
         drop(guard);
 
-        let mut admin =
-            DatabaseAdmin::connect(&world.backend(Backend::Database)).await.map_err(|error| failed(&error))?;
-        admin.select_schema(&schema).await.map_err(|error| failed(&error))?;
+        let mut admin = DatabaseAdmin::connect(&world.backend(Backend::Database))
+            .await
+            .map_err(|error| failed(&error))?;
+        admin
+            .select_schema(&schema)
+            .await
+            .map_err(|error| failed(&error))?;
         let source = &world.topology.effects.source;
-        let found = admin.rows(&source.table, &[&source.key]).await.map_err(|error| failed(&error))?;
+        let found = admin
+            .rows(&source.table, &[&source.key])
+            .await
+            .map_err(|error| failed(&error))?;
         let mut log = lock(&world.log);
         for row in found {
             if let Some(seq) = collect::seq(&row, &source.key) {
-                log.source_before.entry(seq).or_insert_with(|| collect::fingerprint(&row));
+                log.source_before
+                    .entry(seq)
+                    .or_insert_with(|| collect::fingerprint(&row));
             }
         }
         Ok(())
@@ -186,7 +211,10 @@ impl Pipeline {
                 None if agreed >= 2 => Ok(()),
                 Some(_) if agreed >= 2 && now - since >= LONG_LOOK => Ok(()),
                 None => Err("empty, but seen only once".to_owned()),
-                Some(first) => Err(format!("empty, though {} reports are not settled: {first} ..", open.len())),
+                Some(first) => Err(format!(
+                    "empty, though {} reports are not settled: {first} ..",
+                    open.len()
+                )),
             }
         })
         .await
@@ -205,8 +233,13 @@ impl Pipeline {
             return Some("reports are still being published".to_owned());
         }
         if let Some((queue, key)) = unacked.first() {
-            let key = key.as_ref().map_or("a message".to_owned(), |key| format!("report {key}"));
-            return Some(format!("{} unacknowledged, the first is {key} of {queue}", unacked.len()));
+            let key = key
+                .as_ref()
+                .map_or("a message".to_owned(), |key| format!("report {key}"));
+            return Some(format!(
+                "{} unacknowledged, the first is {key} of {queue}",
+                unacked.len()
+            ));
         }
         let mut messenger = world.messenger.lock().await;
         for queue in world.topology.queues.values().filter(|queue| !queue.sink) {
@@ -233,13 +266,28 @@ impl Pipeline {
                 })
                 .any(|(_, queue)| !log.tracker.is_settled(&queue.name, key))
         };
+        let event = topology.event.as_ref().map(|event| event.route.as_str());
         keys.iter()
             .filter(|key| {
-                let event = topology.event.as_ref().map(|event| event.route.as_str());
-                open("raw", key) || event.is_some_and(|route| log.tracker.is_published(key) && open(route, key))
+                open("raw", key) || event.is_some_and(|route| self.has_event(log, key) && open(route, key))
             })
             .cloned()
             .collect()
+    }
+
+    /// Whether the event that a report ends in has been published.
+    fn has_event(&self, log: &crate::world::Log, key: &Key) -> bool {
+        let topology = &self.world.topology;
+        let route = topology
+            .event
+            .as_ref()
+            .and_then(|event| topology.routes.get(&event.route));
+        let exchange = route.and_then(|route| topology.exchanges.get(&route.exchange));
+        let (Some(route), Some(exchange)) = (route, exchange) else {
+            return false;
+        };
+        log.tracker
+            .is_published(&(exchange.name.to_string(), route.key.clone()), key)
     }
 
     /// What is left, in the form that goldens show: roles instead of names, and without columns that differ from run to
@@ -263,8 +311,11 @@ impl Pipeline {
         let world = &self.world;
         wait::until("the canary to come through", within, || async {
             let (open, published) = world.tracked(|log| {
-                let published = reports.keys().iter().all(|key| log.tracker.is_published(key));
-                (self.unsettled(log, reports.keys()), published || world.topology.event.is_none())
+                let published = reports.keys().iter().all(|key| self.has_event(log, key));
+                (
+                    self.unsettled(log, reports.keys()),
+                    published || world.topology.event.is_none(),
+                )
             });
             match (open.first(), published) {
                 (Some(key), _) => Err(format!("report {key} is on its way")),

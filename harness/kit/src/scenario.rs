@@ -23,8 +23,20 @@ pub const fn secs(seconds: u64) -> Duration {
 
 impl Builder {
     /// A scenario that leaves the backends alone, with a budget of 90 s.
-    pub const fn new(name: &'static str, doc: &'static str, body: for<'a> fn(&'a mut Cx) -> BodyFuture<'a>) -> Self {
-        Self(Scenario { name, doc, needs: Needs::Shared, budget: BUDGET, must_see: &[], waive: &[], body })
+    pub const fn new(
+        name: &'static str,
+        doc: &'static str,
+        body: for<'a> fn(&'a mut Cx) -> BodyFuture<'a>,
+    ) -> Self {
+        Self(Scenario {
+            name,
+            doc,
+            needs: Needs::Shared,
+            budget: BUDGET,
+            must_see: &[],
+            waive: &[],
+            body,
+        })
     }
 
     /// It may hurt the broker or the database itself.

@@ -23,20 +23,29 @@ impl Foreign {
     /// # Errors
     /// Fail if it does not run.
     pub async fn still_runs(self) -> Result<(), Failure> {
-        let refused = |error: &dyn std::fmt::Display| Failure::infra(format!("the foreign container: {error}"));
+        let refused =
+            |error: &dyn std::fmt::Display| Failure::infra(format!("the foreign container: {error}"));
         let state = self.engine.inspect(self.container.id()).await;
         let status = state.map(|state| state.status);
         self.container.remove().await.map_err(|error| refused(&error))?;
         match status {
             Ok(Status::Running) => Ok(()),
-            Ok(other) => Err(Failure::fail(format!("a container that is not ours is {other:?}"))),
-            Err(error) => Err(Failure::fail(format!("a container that is not ours is gone: {error}"))),
+            Ok(other) => Err(Failure::fail(format!(
+                "a container that is not ours is {other:?}"
+            ))),
+            Err(error) => Err(Failure::fail(format!(
+                "a container that is not ours is gone: {error}"
+            ))),
         }
     }
 }
 
 impl Cx {
-    async fn idle_container(&self, name: &str, labels: BTreeMap<String, String>) -> Result<Container, Failure> {
+    async fn idle_container(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+    ) -> Result<Container, Failure> {
         let (image, lease) = {
             let grant = lock(&self.world.grant);
             (grant.broker.image.reference.clone(), grant.lease.clone())
@@ -60,7 +69,10 @@ impl Cx {
     /// Infra when the engine refuses.
     pub async fn foreign_container(&self) -> Result<Foreign, Failure> {
         let container = self.idle_container("somebody-elses", BTreeMap::new()).await?;
-        Ok(Foreign { container, engine: self.world.engine.clone() })
+        Ok(Foreign {
+            container,
+            engine: self.world.engine.clone(),
+        })
     }
 
     /// Starts a container that looks as if a pool that was killed had left it.
@@ -69,7 +81,10 @@ impl Cx {
     /// Infra when the engine refuses.
     pub async fn orphan_of_a_dead_pool(&self) -> Result<(), Failure> {
         let dead = format!("dead-{}", lock(&self.world.grant).lease);
-        let labels = [(POOL_LABEL, dead), (STATE_LABEL, self.state()?.dir().display().to_string())];
+        let labels = [
+            (POOL_LABEL, dead),
+            (STATE_LABEL, self.state()?.dir().display().to_string()),
+        ];
         let labels = labels.map(|(key, value)| (key.to_owned(), value)).into();
         self.idle_container("orphan", labels).await?.leave();
         Ok(())

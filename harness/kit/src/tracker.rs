@@ -21,7 +21,8 @@ pub(crate) struct Tracker {
     moves: u64,
     unacked: BTreeMap<Channel, BTreeMap<u64, (Name, Option<Key>)>>,
     settled: BTreeMap<Name, BTreeSet<Key>>,
-    published: BTreeMap<Key, u64>,
+    /// By exchange and routing key.
+    published: BTreeMap<(String, String), BTreeSet<Key>>,
 }
 
 impl Tracker {
@@ -38,15 +39,25 @@ impl Tracker {
     /// Takes in the next event.
     pub(crate) fn take(&mut self, event: &Event) {
         self.seen = event.n;
-        let (Some(svc), Some(conn)) = (&event.svc, event.conn) else { return };
+        let (Some(svc), Some(conn)) = (&event.svc, event.conn) else {
+            return;
+        };
         if *svc == HARNESS {
             return;
         }
         let channel = (conn, event.chan.unwrap_or_default());
         match &event.step {
-            Step::Deliver { tag, queue: Some(queue), message, .. } => {
+            Step::Deliver {
+                tag,
+                queue: Some(queue),
+                message,
+                ..
+            } => {
                 self.moves += 1;
-                self.unacked.entry(channel).or_default().insert(*tag, (queue.clone(), message.key.clone()));
+                self.unacked
+                    .entry(channel)
+                    .or_default()
+                    .insert(*tag, (queue.clone(), message.key.clone()));
             }
             Step::Ack { covers } => {
                 self.moves += 1;
@@ -63,7 +74,8 @@ impl Tracker {
             Step::Publish { message, .. } => {
                 self.moves += 1;
                 if let Some(key) = &message.key {
-                    *self.published.entry(key.clone()).or_default() += 1;
+                    let to = (message.exchange.clone(), message.routing_key.clone());
+                    self.published.entry(to).or_default().insert(key.clone());
                 }
             }
             Step::Confirm { .. } | Step::Return { .. } | Step::Consume { .. } => self.moves += 1,
@@ -90,7 +102,11 @@ impl Tracker {
 
     /// The unacknowledged deliveries: queue and key.
     pub(crate) fn unacked(&self) -> Vec<(Name, Option<Key>)> {
-        self.unacked.values().flat_map(BTreeMap::values).cloned().collect()
+        self.unacked
+            .values()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
     }
 
     /// Whether a consumer of `queue` has acknowledged or rejected `key` at least once.
@@ -98,9 +114,9 @@ impl Tracker {
         self.settled.get(queue).is_some_and(|keys| keys.contains(key))
     }
 
-    /// Whether a service has published a message about `key`.
-    pub(crate) fn is_published(&self, key: &Key) -> bool {
-        self.published.contains_key(key)
+    /// Whether a service has published a message about `key` to this exchange, with this routing key.
+    pub(crate) fn is_published(&self, to: &(String, String), key: &Key) -> bool {
+        self.published.get(to).is_some_and(|keys| keys.contains(key))
     }
 }
 
@@ -111,17 +127,41 @@ mod tests {
     use harness_model::name::{Key, Name};
 
     fn event(n: u64, svc: &str, step: Step) -> Event {
-        Event { n, at: n, svc: Some(svc.into()), conn: Some(1), chan: Some(1), step }
+        Event {
+            n,
+            at: n,
+            svc: Some(svc.into()),
+            conn: Some(1),
+            chan: Some(1),
+            step,
+        }
     }
 
     fn deliver(n: u64, svc: &str, tag: u64, key: &str) -> Event {
-        let message = Message { key: Some(key.into()), ..Message::default() };
+        let message = Message {
+            key: Some(key.into()),
+            ..Message::default()
+        };
         let (consumer, queue) = ("c".into(), Some("q".into()));
-        event(n, svc, Step::Deliver { tag, consumer, queue, redelivered: false, message })
+        event(
+            n,
+            svc,
+            Step::Deliver {
+                tag,
+                consumer,
+                queue,
+                redelivered: false,
+                message,
+            },
+        )
     }
 
     fn covers(tag: u64) -> Vec<Covered> {
-        vec![Covered { tag, key: None, queue: None }]
+        vec![Covered {
+            tag,
+            key: None,
+            queue: None,
+        }]
     }
 
     #[test]
@@ -132,10 +172,24 @@ mod tests {
         assert_eq!(tracker.unacked().len(), 2);
         tracker.take(&event(3, "analyzer", Step::Ack { covers: covers(1) }));
         assert!(tracker.is_settled(&queue, &Key::new("7")));
-        tracker.take(&event(4, "analyzer", Step::Nack { requeue: true, covers: covers(2) }));
-        assert!(!tracker.is_settled(&queue, &Key::new("8")), "put back, so not settled");
+        tracker.take(&event(
+            4,
+            "analyzer",
+            Step::Nack {
+                requeue: true,
+                covers: covers(2),
+            },
+        ));
+        assert!(
+            !tracker.is_settled(&queue, &Key::new("8")),
+            "put back, so not settled"
+        );
         tracker.take(&deliver(5, "analyzer", 3, "8"));
-        let ended = Step::Disconnect { to: Backend::Broker, by: Side::Server, how: Ending::Rst };
+        let ended = Step::Disconnect {
+            to: Backend::Broker,
+            by: Side::Server,
+            how: Ending::Rst,
+        };
         tracker.take(&event(6, "analyzer", ended));
         assert!(tracker.unacked().is_empty());
     }
@@ -144,6 +198,9 @@ mod tests {
     fn what_the_harness_does_is_not_a_move() {
         let mut tracker = Tracker::default();
         tracker.take(&deliver(1, "harness", 1, "7"));
-        assert_eq!((tracker.moves(), tracker.unacked().len(), tracker.seen()), (0, 0, 1));
+        assert_eq!(
+            (tracker.moves(), tracker.unacked().len(), tracker.seen()),
+            (0, 0, 1)
+        );
     }
 }

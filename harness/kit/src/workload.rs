@@ -68,13 +68,18 @@ static CORPUS: LazyLock<Result<Vec<Loaded>, String>> = LazyLock::new(|| {
                     std::fs::read(&path).map_err(|error| format!("{path}: {error}"))?
                 }
             };
-            Ok(Loaded { report: report.clone(), image })
+            Ok(Loaded {
+                report: report.clone(),
+                image,
+            })
         })
         .collect()
 });
 
 fn all() -> Result<&'static [Loaded], Failure> {
-    CORPUS.as_deref().map_err(|cause| Failure::infra(format!("read the reports: {cause}")))
+    CORPUS
+        .as_deref()
+        .map_err(|cause| Failure::infra(format!("read the reports: {cause}")))
 }
 
 /// The reports of a workload. The `turn`th workload of a trial has a stream of its own, so that two of them differ.
@@ -82,7 +87,13 @@ pub(crate) fn load(workload: &Workload, seed: Seed, turn: usize) -> Result<Vec<L
     match workload.0 {
         Choice::Generated(count) => {
             let generated = report::generate(seed.derive(&format!("workload-{turn}")), count);
-            Ok(generated.into_iter().map(|report| Loaded { report, image: Vec::new() }).collect())
+            Ok(generated
+                .into_iter()
+                .map(|report| Loaded {
+                    report,
+                    image: Vec::new(),
+                })
+                .collect())
         }
         Choice::Corpus => Ok(all()?.to_vec()),
         Choice::Canary => {
@@ -91,12 +102,16 @@ pub(crate) fn load(workload: &Workload, seed: Seed, turn: usize) -> Result<Vec<L
                 "description": "Litter around the bench at the canary cage",
             });
             let report = serde_json::from_value(fields).map_err(|error| Failure::infra(error.to_string()))?;
-            Ok(vec![Loaded { report, image: Vec::new() }])
+            Ok(vec![Loaded {
+                report,
+                image: Vec::new(),
+            }])
         }
         Choice::Named(name) => {
             let found = all()?.iter().find(|loaded| loaded.report.name == name);
             found.map(|loaded| vec![loaded.clone()]).ok_or_else(|| {
-                Failure::invalid(format!("no report is called {name}")).hint("see fixtures/reports/corpus.json")
+                Failure::invalid(format!("no report is called {name}"))
+                    .hint("see fixtures/reports/corpus.json")
             })
         }
     }

@@ -101,14 +101,18 @@ impl World {
 
     /// The taps in front of a backend.
     fn taps_to(&self, which: Backend) -> impl Iterator<Item = &Tap> {
-        self.taps.iter().filter(move |((_, to), _)| *to == which).map(|(_, tap)| tap)
+        self.taps
+            .iter()
+            .filter(move |((_, to), _)| *to == which)
+            .map(|(_, tap)| tap)
     }
 
     /// The tap of a service.
     pub(crate) fn tap(&self, service: &Name, which: Backend) -> Result<&Tap, Failure> {
         self.taps.get(&(service.clone(), which)).ok_or_else(|| {
             let known: Vec<_> = self.topology.services.keys().map(Name::as_str).collect();
-            Failure::invalid(format!("no service is called {service}")).hint(format!("there are {}", known.join(", ")))
+            Failure::invalid(format!("no service is called {service}"))
+                .hint(format!("there are {}", known.join(", ")))
         })
     }
 
@@ -130,7 +134,14 @@ impl World {
             .await
             .map_err(|error| Failure::infra(format!("start the {word} again: {error}")))?;
         let upstream = backend::address(which, info.ip);
-        self.note(None, Step::Container { name: Name::new(word), change: "started".to_owned(), exit: None });
+        self.note(
+            None,
+            Step::Container {
+                name: Name::new(word),
+                change: "started".to_owned(),
+                exit: None,
+            },
+        );
         {
             let mut grant = lock(&self.grant);
             match which {

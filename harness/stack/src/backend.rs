@@ -26,7 +26,7 @@ pub const MYSQL_PORT: u16 = 3306;
 /// The administrator's name on both.
 const ADMIN: &str = "harness";
 /// Longest time from start to ready; a boot takes 7 s on two idle cores.
-pub const BOOT_DEADLINE: Duration = Duration::from_secs(60);
+pub const BOOT_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Which of the two.
 pub use harness_model::event::Backend;
@@ -105,9 +105,15 @@ impl Pair {
 
     /// The same pair at its present addresses, which change with a restart.
     pub(crate) async fn at(&self, engine: &Engine, network: &str) -> Self {
-        let mut pair = Self { broker: self.broker.clone(), database: self.database.clone() };
+        let mut pair = Self {
+            broker: self.broker.clone(),
+            database: self.database.clone(),
+        };
         for info in [&mut pair.broker, &mut pair.database] {
-            info.ip = engine.container_ip(&info.container, network).await.unwrap_or(info.ip);
+            info.ip = engine
+                .container_ip(&info.container, network)
+                .await
+                .unwrap_or(info.ip);
         }
         pair
     }
@@ -115,7 +121,11 @@ impl Pair {
 
 /// An upstream database image gives its administrator this name; elsewhere it is ours.
 fn admin_user(which: Backend, ours: bool) -> &'static str {
-    if which == Backend::Database && !ours { "root" } else { ADMIN }
+    if which == Backend::Database && !ours {
+        "root"
+    } else {
+        ADMIN
+    }
 }
 
 /// How a backend is started, for who does so by hand.
@@ -130,7 +140,10 @@ pub fn launch_alone(
     let word = word(which);
     let variables: &[(&str, &str)] = match (which, image.ours) {
         (_, true) => &[("HARNESS_USER", ADMIN), ("HARNESS_PASSWORD", password)],
-        (Backend::Broker, false) => &[("RABBITMQ_DEFAULT_USER", ADMIN), ("RABBITMQ_DEFAULT_PASS", password)],
+        (Backend::Broker, false) => &[
+            ("RABBITMQ_DEFAULT_USER", ADMIN),
+            ("RABBITMQ_DEFAULT_PASS", password),
+        ],
         (Backend::Database, false) => &[("MYSQL_ROOT_PASSWORD", password), ("MYSQL_ROOT_HOST", "%")],
     };
     let command: &[&str] = match (which, image.ours) {
@@ -145,7 +158,10 @@ pub fn launch_alone(
         hostname: word.to_owned(),
         network: network.to_owned(),
         labels: labels.clone(),
-        env: variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        env: variables
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
         command: command.iter().map(|&word| word.to_owned()).collect(),
         ..Launch::default()
     }
@@ -184,13 +200,20 @@ pub async fn ready(
                 let admin = BrokerAdmin::new(info);
                 wait::until("the broker to answer", within, || async {
                     amqp_answers(address(which, info.ip)).await?;
-                    admin.version().await.map(drop).map_err(|error| format!("management interface: {error}"))
+                    admin
+                        .version()
+                        .await
+                        .map(drop)
+                        .map_err(|error| format!("management interface: {error}"))
                 })
                 .await
             }
             Backend::Database => {
                 wait::until("the database to answer", within, || async {
-                    DatabaseAdmin::connect(info).await.map(drop).map_err(|error| error.to_string())
+                    DatabaseAdmin::connect(info)
+                        .await
+                        .map(drop)
+                        .map_err(|error| error.to_string())
                 })
                 .await
             }
@@ -211,17 +234,36 @@ pub async fn ready(
             },
         },
     };
-    let log = engine.logs_tail(&info.container, 20).await.unwrap_or_else(|error| error.to_string());
-    Err(BackendError::NotReady { which: word, timed_out: failed, log })
+    let log = engine
+        .logs_tail(&info.container, 20)
+        .await
+        .unwrap_or_else(|error| error.to_string());
+    Err(BackendError::NotReady {
+        which: word,
+        timed_out: failed,
+        log,
+    })
 }
 
 /// Sends the protocol header and waits for the first frame, `connection.start` (AMQP 0-9-1, section 2.2.4).
 async fn amqp_answers(addr: SocketAddr) -> Result<(), String> {
-    let mut stream = TcpStream::connect(addr).await.map_err(|error| format!("dial {addr}: {error}"))?;
-    stream.write_all(b"AMQP\x00\x00\x09\x01").await.map_err(|error| error.to_string())?;
+    let mut stream = TcpStream::connect(addr)
+        .await
+        .map_err(|error| format!("dial {addr}: {error}"))?;
+    stream
+        .write_all(b"AMQP\x00\x00\x09\x01")
+        .await
+        .map_err(|error| error.to_string())?;
     let mut head = [0_u8; 7];
-    stream.read_exact(&mut head).await.map_err(|error| format!("no connection.start: {error}"))?;
-    if head[0] == 1 { Ok(()) } else { Err(format!("an unexpected frame of type {}", head[0])) }
+    stream
+        .read_exact(&mut head)
+        .await
+        .map_err(|error| format!("no connection.start: {error}"))?;
+    if head[0] == 1 {
+        Ok(())
+    } else {
+        Err(format!("an unexpected frame of type {}", head[0]))
+    }
 }
 
 /// SIGKILL. Returns when the engine says that the container has ended.

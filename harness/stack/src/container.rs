@@ -56,7 +56,11 @@ impl Container {
     /// What the engine says.
     pub async fn start(launch: &Launch) -> Result<Self, ContainerError> {
         let (name, tag) = launch.image.rsplit_once(':').unwrap_or((&launch.image, "latest"));
-        let hostname = if launch.hostname.is_empty() { &launch.name } else { &launch.hostname };
+        let hostname = if launch.hostname.is_empty() {
+            &launch.name
+        } else {
+            &launch.hostname
+        };
         let mut image = GenericImage::new(name, tag).with_wait_for(WaitFor::Nothing);
         if let Some(entrypoint) = &launch.entrypoint {
             image = image.with_entrypoint(entrypoint);

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::client::connect_amqp;
 
 /// Longest time for one measurement.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Where to put load, and with which credentials.
 #[derive(Debug, Clone)]
@@ -47,8 +47,14 @@ async fn within<T, E: std::fmt::Display>(
 ) -> Result<T, LoadError> {
     match tokio::time::timeout(DEADLINE, work).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(LoadError { what, cause: error.to_string() }),
-        Err(_) => Err(LoadError { what, cause: format!("not done within {} s", DEADLINE.as_secs()) }),
+        Ok(Err(error)) => Err(LoadError {
+            what,
+            cause: error.to_string(),
+        }),
+        Err(_) => Err(LoadError {
+            what,
+            cause: format!("not done within {} s", DEADLINE.as_secs()),
+        }),
     }
 }
 
@@ -58,7 +64,15 @@ async fn amqp(at: &At) -> Result<(Connection, Channel), LoadError> {
 
 async fn send(channel: &Channel, queue: &str, body: &[u8]) -> lapin::Result<lapin::PublisherConfirm> {
     let properties = BasicProperties::default().with_delivery_mode(2);
-    channel.basic_publish("".into(), queue.into(), BasicPublishOptions::default(), body, properties).await
+    channel
+        .basic_publish(
+            "".into(),
+            queue.into(),
+            BasicPublishOptions::default(),
+            body,
+            properties,
+        )
+        .await
 }
 
 /// Makes an empty durable queue.
@@ -71,9 +85,16 @@ pub async fn make_queue(at: &At, queue: &str, quorum: bool) -> Result<(), LoadEr
     if quorum {
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     }
-    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
     within("declare", channel.queue_declare(queue.into(), options, arguments)).await?;
-    within("purge", channel.queue_purge(queue.into(), QueuePurgeOptions::default())).await?;
+    within(
+        "purge",
+        channel.queue_purge(queue.into(), QueuePurgeOptions::default()),
+    )
+    .await?;
     within("close", connection.close(200, "".into())).await
 }
 
@@ -83,7 +104,11 @@ pub async fn make_queue(at: &At, queue: &str, quorum: bool) -> Result<(), LoadEr
 /// When the broker refuses.
 pub async fn remove_queue(at: &At, queue: &str) -> Result<(), LoadError> {
     let (connection, channel) = amqp(at).await?;
-    within("delete", channel.queue_delete(queue.into(), QueueDeleteOptions::default())).await?;
+    within(
+        "delete",
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()),
+    )
+    .await?;
     within("close", connection.close(200, "".into())).await
 }
 
@@ -133,10 +158,13 @@ pub async fn consume(at: &At, queue: &str, count: usize, window: u16) -> Result<
     let begin = Instant::now();
     let work = async {
         let options = BasicConsumeOptions::default();
-        let mut consumer =
-            channel.basic_consume(queue.into(), "load".into(), options, FieldTable::default()).await?;
+        let mut consumer = channel
+            .basic_consume(queue.into(), "load".into(), options, FieldTable::default())
+            .await?;
         for _ in 0..count {
-            let Some(delivery) = consumer.next().await else { break };
+            let Some(delivery) = consumer.next().await else {
+                break;
+            };
             delivery?.ack(BasicAckOptions::default()).await?;
         }
         Ok::<_, lapin::Error>(())
@@ -149,12 +177,15 @@ pub async fn consume(at: &At, queue: &str, count: usize, window: u16) -> Result<
 
 /// Consumes and acks until the connection is cut: what a trigger on acks interrupts.
 pub async fn consume_until_cut(at: &At, queue: &str, window: u16) {
-    let Ok((connection, channel)) = amqp(at).await else { return };
+    let Ok((connection, channel)) = amqp(at).await else {
+        return;
+    };
     let work = async {
         channel.basic_qos(window, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
-        let mut consumer =
-            channel.basic_consume(queue.into(), "load".into(), options, FieldTable::default()).await?;
+        let mut consumer = channel
+            .basic_consume(queue.into(), "load".into(), options, FieldTable::default())
+            .await?;
         while let Some(delivery) = consumer.next().await {
             delivery?.ack(BasicAckOptions::default()).await?;
         }
@@ -258,7 +289,10 @@ pub async fn read_one_by_one(at: &At, count: usize) -> Result<Vec<Duration>, Loa
         let mut times = Vec::with_capacity(count);
         for number in 0..count {
             let begin = Instant::now();
-            sqlx::query("SELECT ?").bind(number as u64).fetch_one(&mut session).await?;
+            sqlx::query("SELECT ?")
+                .bind(number as u64)
+                .fetch_one(&mut session)
+                .await?;
             times.push(begin.elapsed());
         }
         Ok::<_, sqlx::Error>(times)

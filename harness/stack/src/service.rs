@@ -26,6 +26,19 @@ pub struct Links {
     pub password: String,
 }
 
+/// The trial for which a container is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// What is under test.
+    pub topology: &'a Topology,
+    /// The trial's lease.
+    pub grant: &'a Grant,
+    /// Labels of everything that the trial starts; see [`labels`].
+    pub labels: &'a BTreeMap<String, String>,
+}
+
 /// A service that cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -83,13 +96,21 @@ pub struct Running {
 
 /// The labels of everything that a lease starts.
 pub fn labels(grant: &Grant, state: &str) -> BTreeMap<String, String> {
-    [(POOL_LABEL, grant.pool.as_str()), (LEASE_LABEL, &grant.lease), (STATE_LABEL, state)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    [
+        (POOL_LABEL, grant.pool.as_str()),
+        (LEASE_LABEL, &grant.lease),
+        (STATE_LABEL, state),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
 }
 
 fn network<'a>(topology: &Topology, grant: &'a Grant) -> &'a NetworkInfo {
-    if topology.outside { &grant.outside } else { &grant.inside }
+    if topology.outside {
+        &grant.outside
+    } else {
+        &grant.inside
+    }
 }
 
 /// The host's address on the services' network: where their taps have to listen.
@@ -106,7 +127,12 @@ fn values(topology: &Topology, service: Option<&Service>, links: &Links) -> Valu
         name: name.to_owned(),
     };
     // Services know of one virtual host, `/`; their tap puts the trial's in its place.
-    Values::new(topology, service, &address(links.database, &links.user), &address(links.broker, "/"))
+    Values::new(
+        topology,
+        service,
+        &address(links.database, &links.user),
+        &address(links.broker, "/"),
+    )
 }
 
 impl Running {
@@ -115,18 +141,24 @@ impl Running {
     /// # Errors
     /// When its environment cannot be filled in, or the engine refuses.
     pub async fn start(
-        engine: &Engine,
-        topology: &Topology,
+        site: &Site<'_>,
         role: &Name,
         service: &Service,
         image: &str,
-        grant: &Grant,
-        labels: &BTreeMap<String, String>,
         links: &Links,
     ) -> Result<Self, ServiceError> {
+        let Site {
+            engine,
+            topology,
+            grant,
+            labels,
+        } = *site;
         let env = topology
             .environment(service, &values(topology, Some(service), links))
-            .map_err(|cause| ServiceError::Template { role: role.clone(), cause })?;
+            .map_err(|cause| ServiceError::Template {
+                role: role.clone(),
+                cause,
+            })?;
         let network = network(topology, grant).name.clone();
         let launch = Launch {
             image: image.to_owned(),
@@ -141,7 +173,14 @@ impl Running {
         let handle = Container::start(&launch).await?;
         let container = handle.id().to_owned();
         let ip = engine.container_ip(&container, &network).await?;
-        Ok(Self { role: role.clone(), container, ip, service: service.clone(), network, handle })
+        Ok(Self {
+            role: role.clone(),
+            container,
+            ip,
+            service: service.clone(),
+            network,
+            handle,
+        })
     }
 
     /// Asks its health endpoint.
@@ -149,17 +188,34 @@ impl Running {
         let health = &self.service.health;
         let answer = match client::get(self.ip, self.service.port, &health.path).await {
             Ok(answer) => answer,
-            Err(cause) => return HealthAnswer { status: 0, broker: None, verdict: Err(cause) },
+            Err(cause) => {
+                return HealthAnswer {
+                    status: 0,
+                    broker: None,
+                    verdict: Err(cause),
+                };
+            }
         };
-        let broker = health.broker.as_deref().and_then(|at| answer.body.pointer(at)).and_then(Value::as_bool);
+        let broker = health
+            .broker
+            .as_deref()
+            .and_then(|at| answer.body.pointer(at))
+            .and_then(Value::as_bool);
         let verdict = if answer.status != health.status {
-            Err(format!("status {}, not {}: {}", answer.status, health.status, answer.body))
+            Err(format!(
+                "status {}, not {}: {}",
+                answer.status, health.status, answer.body
+            ))
         } else if health.broker.is_some() && broker != Some(true) {
             Err(format!("not connected to the broker: {}", answer.body))
         } else {
             Ok(())
         };
-        HealthAnswer { status: answer.status, broker, verdict }
+        HealthAnswer {
+            status: answer.status,
+            broker,
+            verdict,
+        }
     }
 
     /// Starts it again after it has ended, and learns its address.
@@ -186,14 +242,17 @@ impl Running {
 /// # Errors
 /// When it cannot be started or does not exit with 0.
 pub async fn run_step(
-    engine: &Engine,
-    topology: &Topology,
+    site: &Site<'_>,
     step: &harness_model::topology::Step,
     image: &str,
-    grant: &Grant,
-    labels: &BTreeMap<String, String>,
     links: &Links,
 ) -> Result<(), ServiceError> {
+    let Site {
+        engine,
+        topology,
+        grant,
+        labels,
+    } = *site;
     let values = values(topology, None, links);
     let env = step
         .env
@@ -203,7 +262,10 @@ pub async fn run_step(
             filled.map(|filled| (name.clone(), filled))
         })
         .collect::<Result<_, _>>()
-        .map_err(|cause| ServiceError::Template { role: Name::new(&step.name), cause })?;
+        .map_err(|cause| ServiceError::Template {
+            role: Name::new(&step.name),
+            cause,
+        })?;
     let launch = Launch {
         image: image.to_owned(),
         name: format!("harness-{}-step-{}", grant.lease, step.name),
@@ -217,7 +279,11 @@ pub async fn run_step(
     let code = engine.wait_exit(container.id()).await?;
     if code != 0 {
         let log = engine.logs_tail(container.id(), 20).await?;
-        return Err(ServiceError::Step { name: step.name.clone(), code, log });
+        return Err(ServiceError::Step {
+            name: step.name.clone(),
+            code,
+            log,
+        });
     }
     Ok(container.remove().await?)
 }

@@ -14,7 +14,10 @@ async fn run(cx: &mut Cx) -> Outcome {
     cx.orphan_of_a_dead_pool().await?;
     let reaped = cx.reap().await?;
     if reaped.containers != 1 {
-        return Err(Failure::fail(format!("1 orphan was there, {} containers were removed", reaped.containers)));
+        return Err(Failure::fail(format!(
+            "1 orphan was there, {} containers were removed",
+            reaped.containers
+        )));
     }
     foreign.still_runs().await
 }

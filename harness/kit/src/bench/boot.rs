@@ -60,5 +60,11 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
         median(ours),
         own.len()
     );
-    Ok(vec![Measure { name: "stack ready / broker boot", value: median(ratios), unit: "ratio", bound: Bound::AtMost(1.1), beside }])
+    Ok(vec![Measure {
+        name: "stack ready / broker boot",
+        value: median(ratios),
+        unit: "ratio",
+        bound: Bound::AtMost(1.1),
+        beside,
+    }])
 }

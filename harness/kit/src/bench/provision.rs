@@ -25,14 +25,23 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
                 .map_err(|error| failed(&error))
         };
         let database = async {
-            let mut admin =
-                DatabaseAdmin::connect(&grant.database).await.map_err(|error| failed(&error))?;
-            admin.provision(&name, &password, &scripts).await.map_err(|error| failed(&error))
+            let mut admin = DatabaseAdmin::connect(&grant.database)
+                .await
+                .map_err(|error| failed(&error))?;
+            admin
+                .provision(&name, &password, &scripts)
+                .await
+                .map_err(|error| failed(&error))
         };
         tokio::try_join!(broker, database)?;
         times.push(begin.elapsed());
-        BrokerAdmin::new(&grant.broker).remove(&name).await.map_err(|error| failed(&error))?;
-        let mut admin = DatabaseAdmin::connect(&grant.database).await.map_err(|error| failed(&error))?;
+        BrokerAdmin::new(&grant.broker)
+            .remove(&name)
+            .await
+            .map_err(|error| failed(&error))?;
+        let mut admin = DatabaseAdmin::connect(&grant.database)
+            .await
+            .map_err(|error| failed(&error))?;
         admin.remove(&name).await.map_err(|error| failed(&error))?;
     }
     lease.release(false).await.map_err(|error| failed(&error))?;

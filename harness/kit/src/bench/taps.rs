@@ -55,9 +55,13 @@ impl Bench {
                 &grant.broker
             }
             Backend::Database => {
-                let mut admin =
-                    DatabaseAdmin::connect(&grant.database).await.map_err(|error| failed(&error))?;
-                admin.provision(&grant.lease, &password, &[]).await.map_err(|error| failed(&error))?;
+                let mut admin = DatabaseAdmin::connect(&grant.database)
+                    .await
+                    .map_err(|error| failed(&error))?;
+                admin
+                    .provision(&grant.lease, &password, &[])
+                    .await
+                    .map_err(|error| failed(&error))?;
                 &grant.database
             }
         };
@@ -85,10 +89,24 @@ impl Bench {
             codec,
         })
         .map_err(|error| failed(&error))?;
-        let direct =
-            At { addr: upstream, user: grant.lease.clone(), password, name: grant.lease.clone() };
-        let tapped = At { addr: tap.addr(), ..direct.clone() };
-        Ok(Self { direct, tapped, tap, recorder, lease, folder })
+        let direct = At {
+            addr: upstream,
+            user: grant.lease.clone(),
+            password,
+            name: grant.lease.clone(),
+        };
+        let tapped = At {
+            addr: tap.addr(),
+            ..direct.clone()
+        };
+        Ok(Self {
+            direct,
+            tapped,
+            tap,
+            recorder,
+            lease,
+            folder,
+        })
     }
 
     pub(super) async fn close(self) -> Result<(), Failure> {
@@ -113,7 +131,13 @@ fn ratio(name: &'static str, pairs: &[Pair], unit_beside: &str) -> Measure {
         of(|pair| pair.tapped),
         pairs.len()
     );
-    Measure { name, value: median(ratios), unit: "ratio", bound: Bound::AtLeast(0.9), beside }
+    Measure {
+        name,
+        value: median(ratios),
+        unit: "ratio",
+        bound: Bound::AtLeast(0.9),
+        beside,
+    }
 }
 
 fn added(name: &'static str, pairs: &[Pair], bound: f64) -> Measure {
@@ -125,7 +149,13 @@ fn added(name: &'static str, pairs: &[Pair], bound: f64) -> Measure {
         of(|pair| pair.tapped),
         pairs.len()
     );
-    Measure { name, value: median(differences), unit: "ms", bound: Bound::AtMost(bound), beside }
+    Measure {
+        name,
+        value: median(differences),
+        unit: "ms",
+        bound: Bound::AtMost(bound),
+        beside,
+    }
 }
 
 /// Publish with confirms and consume with acks, then one message at a time.
@@ -137,22 +167,41 @@ pub(super) async fn amqp(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failu
         let mut rates = Vec::new();
         let mut latencies = Vec::new();
         for at in [&bench.direct, &bench.tapped] {
-            load::make_queue(&bench.direct, "load", false).await.map_err(|error| failed(&error))?;
-            let published =
-                load::publish(at, "load", MESSAGES, SIZE, WINDOW).await.map_err(|error| failed(&error))?;
-            let consumed =
-                load::consume(at, "load", MESSAGES, WINDOW as u16).await.map_err(|error| failed(&error))?;
-            rates.push((MESSAGES as f64 / published.as_secs_f64(), MESSAGES as f64 / consumed.as_secs_f64()));
+            load::make_queue(&bench.direct, "load", false)
+                .await
+                .map_err(|error| failed(&error))?;
+            let published = load::publish(at, "load", MESSAGES, SIZE, WINDOW)
+                .await
+                .map_err(|error| failed(&error))?;
+            let consumed = load::consume(at, "load", MESSAGES, WINDOW as u16)
+                .await
+                .map_err(|error| failed(&error))?;
+            rates.push((
+                MESSAGES as f64 / published.as_secs_f64(),
+                MESSAGES as f64 / consumed.as_secs_f64(),
+            ));
             let mut times = load::publish_one_by_one(at, "load", ROUND_TRIPS, SIZE)
                 .await
                 .map_err(|error| failed(&error))?;
             latencies.push((percentile_ms(&mut times, 0.5), percentile_ms(&mut times, 0.99)));
         }
         if run > 0 {
-            publishes.push(Pair { direct: rates[0].0, tapped: rates[1].0 });
-            consumes.push(Pair { direct: rates[0].1, tapped: rates[1].1 });
-            p50.push(Pair { direct: latencies[0].0, tapped: latencies[1].0 });
-            p99.push(Pair { direct: latencies[0].1, tapped: latencies[1].1 });
+            publishes.push(Pair {
+                direct: rates[0].0,
+                tapped: rates[1].0,
+            });
+            consumes.push(Pair {
+                direct: rates[0].1,
+                tapped: rates[1].1,
+            });
+            p50.push(Pair {
+                direct: latencies[0].0,
+                tapped: latencies[1].0,
+            });
+            p99.push(Pair {
+                direct: latencies[0].1,
+                tapped: latencies[1].1,
+            });
         }
     }
     bench.close().await?;
@@ -167,21 +216,36 @@ pub(super) async fn amqp(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failu
 /// Inserts and reads on several sessions, then one read at a time.
 pub(super) async fn mysql(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failure> {
     let bench = Bench::open(stack, Backend::Database, Mode::Shared).await?;
-    load::make_table(&bench.direct).await.map_err(|error| failed(&error))?;
+    load::make_table(&bench.direct)
+        .await
+        .map_err(|error| failed(&error))?;
     let (mut throughput, mut p50, mut p99) = (vec![], vec![], vec![]);
     for run in 0..=runs {
         let mut rates = Vec::new();
         let mut latencies = Vec::new();
         for at in [&bench.direct, &bench.tapped] {
-            let took = load::statements(at, SESSIONS, STATEMENTS).await.map_err(|error| failed(&error))?;
+            let took = load::statements(at, SESSIONS, STATEMENTS)
+                .await
+                .map_err(|error| failed(&error))?;
             rates.push((2 * SESSIONS * STATEMENTS) as f64 / took.as_secs_f64());
-            let mut times = load::read_one_by_one(at, ROUND_TRIPS).await.map_err(|error| failed(&error))?;
+            let mut times = load::read_one_by_one(at, ROUND_TRIPS)
+                .await
+                .map_err(|error| failed(&error))?;
             latencies.push((percentile_ms(&mut times, 0.5), percentile_ms(&mut times, 0.99)));
         }
         if run > 0 {
-            throughput.push(Pair { direct: rates[0], tapped: rates[1] });
-            p50.push(Pair { direct: latencies[0].0, tapped: latencies[1].0 });
-            p99.push(Pair { direct: latencies[0].1, tapped: latencies[1].1 });
+            throughput.push(Pair {
+                direct: rates[0],
+                tapped: rates[1],
+            });
+            p50.push(Pair {
+                direct: latencies[0].0,
+                tapped: latencies[1].0,
+            });
+            p99.push(Pair {
+                direct: latencies[0].1,
+                tapped: latencies[1].1,
+            });
         }
     }
     bench.close().await?;

@@ -60,7 +60,9 @@ impl Found {
 pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failure> {
     let mut bench = Bench::open(stack, Backend::Broker, Mode::Exclusive).await?;
     let mut random = Seed(u64::from(runs)).stream("trigger");
-    load::make_queue(&bench.direct, QUEUE, true).await.map_err(|error| failed(&error))?;
+    load::make_queue(&bench.direct, QUEUE, true)
+        .await
+        .map_err(|error| failed(&error))?;
     let (mut cuts, mut kills) = (Found::default(), Found::default());
     let mut ready = 0;
     for _ in 0..CUTS * runs.max(1) {
@@ -72,7 +74,10 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
         kills.take(fault(stack, &mut bench, nth, &mut ready, true).await?);
     }
     bench.close().await?;
-    Ok(vec![cuts.measure("trigger exact, link cuts"), kills.measure("trigger exact, broker kills")])
+    Ok(vec![
+        cuts.measure("trigger exact, link cuts"),
+        kills.measure("trigger exact, broker kills"),
+    ])
 }
 
 /// Fills the queue up, faults at ack `nth`, and gives how many acks more (or less) than `nth - 1` have reached the
@@ -85,8 +90,13 @@ async fn fault(
     kill: bool,
 ) -> Result<i64, Failure> {
     let missing = MESSAGES.saturating_sub(*ready) as usize;
-    load::publish(&bench.direct, QUEUE, missing, 64, 64).await.map_err(|error| failed(&error))?;
-    let trigger = Trigger { nth, on: Pattern::new(StepKind::Ack) };
+    load::publish(&bench.direct, QUEUE, missing, 64, 64)
+        .await
+        .map_err(|error| failed(&error))?;
+    let trigger = Trigger {
+        nth,
+        on: Pattern::new(StepKind::Ack),
+    };
     let gate = bench.recorder.arm("bench".into(), trigger);
     let at = bench.tapped.clone();
     let consumer = tokio::spawn(async move { load::consume_until_cut(&at, QUEUE, 16).await });
@@ -97,16 +107,24 @@ async fn fault(
         bench.tap.backend_down().await;
         let mut info = bench.lease.grant().broker.clone();
         let network = bench.lease.grant().backends.clone();
-        let exit = backend::kill(&stack.engine, &info).await.map_err(|error| failed(&error))?;
+        let exit = backend::kill(&stack.engine, &info)
+            .await
+            .map_err(|error| failed(&error))?;
         if exit != 137 {
-            return Err(Failure::invalid(format!("the broker ended with code {exit}, not by SIGKILL")));
+            return Err(Failure::invalid(format!(
+                "the broker ended with code {exit}, not by SIGKILL"
+            )));
         }
         gate.release(Fate::Cut);
         backend::start(&stack.engine, Backend::Broker, &mut info, &network)
             .await
             .map_err(|error| failed(&error))?;
         bench.direct.addr = backend::address(Backend::Broker, info.ip);
-        bench.tap.backend_up(bench.direct.addr).await.map_err(|error| failed(&error))?;
+        bench
+            .tap
+            .backend_up(bench.direct.addr)
+            .await
+            .map_err(|error| failed(&error))?;
         bench.lease.grant_mut().broker = info;
     } else {
         bench.tap.cut(Cut::Rst).await;
@@ -124,11 +142,24 @@ async fn fault(
         let messenger = tokio::sync::Mutex::new(&mut messenger);
         let state = std::cell::RefCell::new((&mut agreed, &mut last));
         wait::until("the queue's count to settle", COUNT_DEADLINE, || async {
-            let depth = messenger.lock().await.depth(QUEUE).await.map_err(|error| error.to_string())?;
+            let depth = messenger
+                .lock()
+                .await
+                .depth(QUEUE)
+                .await
+                .map_err(|error| error.to_string())?;
             let mut state = state.borrow_mut();
             *state.1 = depth.ready;
-            *state.0 = if depth.ready == expected && depth.consumers == 0 { *state.0 + 1 } else { 0 };
-            if *state.0 >= 3 { Ok(()) } else { Err(format!("{} ready", depth.ready)) }
+            *state.0 = if depth.ready == expected && depth.consumers == 0 {
+                *state.0 + 1
+            } else {
+                0
+            };
+            if *state.0 >= 3 {
+                Ok(())
+            } else {
+                Err(format!("{} ready", depth.ready))
+            }
         })
         .await
     };
@@ -136,5 +167,5 @@ async fn fault(
     // Not settling at the expected count is what is measured, not a failure to measure.
     drop(counted);
     *ready = last;
-    Ok(expected as i64 - last as i64)
+    Ok(expected.cast_signed() - last.cast_signed())
 }

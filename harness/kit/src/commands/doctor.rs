@@ -34,21 +34,42 @@ impl Report<'_> {
     }
 }
 
-pub(super) async fn run(harness: &Harness, settings: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {
+pub(super) async fn run(
+    harness: &Harness,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<Exit, Refusal> {
     let mut report = Report { out, missing: 0 };
     if let Err(cause) = harness.available(settings) {
-        report.bad("engine's socket", &cause, "install a Docker engine and start it, or set DOCKER_HOST")?;
+        report.bad(
+            "engine's socket",
+            &cause,
+            "install a Docker engine and start it, or set DOCKER_HOST",
+        )?;
         return Ok(Exit::NoEngine);
     }
     let engine = match Engine::connect().await {
         Ok(engine) => engine,
         Err(error) => {
-            report.bad("engine", &error.to_string(), "start the daemon; your user must be allowed to use its socket")?;
+            report.bad(
+                "engine",
+                &error.to_string(),
+                "start the daemon; your user must be allowed to use its socket",
+            )?;
             return Ok(Exit::NoEngine);
         }
     };
-    let version = engine.version().await.map_err(|error| Refusal::engine(error.to_string()))?;
-    report.good("engine", &format!("{}, API {}, {}/{}", version.version, version.api, version.os, version.arch))?;
+    let version = engine
+        .version()
+        .await
+        .map_err(|error| Refusal::engine(error.to_string()))?;
+    report.good(
+        "engine",
+        &format!(
+            "{}, API {}, {}/{}",
+            version.version, version.api, version.os, version.arch
+        ),
+    )?;
 
     let paths = state()?;
     report.good("state folder", &paths.dir().display().to_string())?;
@@ -73,13 +94,21 @@ pub(super) async fn run(harness: &Harness, settings: &Settings, out: &mut dyn Wr
         )?,
         Err(error) => report.bad("images", &error.to_string(), "see above")?,
     }
-    Ok(if report.missing == 0 { Exit::Passed } else { Exit::NoEngine })
+    Ok(if report.missing == 0 {
+        Exit::Passed
+    } else {
+        Exit::NoEngine
+    })
 }
 
 fn disk(report: &mut Report<'_>, folder: &std::path::Path) -> Result<(), Refusal> {
     match harness_stack::host::free_bytes(folder) {
         Ok(free) if free >= DISK_NEEDED => report.good("disk", &format!("{} GiB free", free >> 30)),
-        Ok(free) => report.bad("disk", &format!("{} MiB free", free >> 20), "free some: images take 2 GB while they are built"),
+        Ok(free) => report.bad(
+            "disk",
+            &format!("{} MiB free", free >> 20),
+            "free some: images take 2 GB while they are built",
+        ),
         Err(error) => report.bad("disk", &error.to_string(), "see above"),
     }
 }
@@ -87,10 +116,18 @@ fn disk(report: &mut Report<'_>, folder: &std::path::Path) -> Result<(), Refusal
 /// Whether a container reaches a listener at its network's gateway address: that is where taps are.
 async fn gateway(report: &mut Report<'_>, engine: &Engine, image: &Resolved) -> Result<(), Refusal> {
     let network = format!("harness-doctor-{}", std::process::id());
-    let made = engine.create_network(&network, true, &std::collections::BTreeMap::new()).await;
+    let made = engine
+        .create_network(&network, true, &std::collections::BTreeMap::new())
+        .await;
     let gateway = match made {
         Ok(gateway) => gateway,
-        Err(error) => return report.bad("network", &error.to_string(), "the engine must be able to make bridge networks"),
+        Err(error) => {
+            return report.bad(
+                "network",
+                &error.to_string(),
+                "the engine must be able to make bridge networks",
+            );
+        }
     };
     let reached = reach(&network, gateway, image).await;
     // Ours by its name alone; nothing else is on it.
@@ -106,8 +143,9 @@ async fn gateway(report: &mut Report<'_>, engine: &Engine, image: &Resolved) -> 
 }
 
 async fn reach(network: &str, gateway: IpAddr, image: &Resolved) -> Result<(), String> {
-    let listener =
-        tokio::net::TcpListener::bind(SocketAddr::new(gateway, 0)).await.map_err(|error| format!("listen at {gateway}: {error}"))?;
+    let listener = tokio::net::TcpListener::bind(SocketAddr::new(gateway, 0))
+        .await
+        .map_err(|error| format!("listen at {gateway}: {error}"))?;
     let port = listener.local_addr().map_err(|error| error.to_string())?.port();
     let launch = Launch {
         image: image.reference.clone(),
@@ -117,7 +155,9 @@ async fn reach(network: &str, gateway: IpAddr, image: &Resolved) -> Result<(), S
         command: vec!["-c".to_owned(), format!("exec 3<>/dev/tcp/{gateway}/{port}")],
         ..Launch::default()
     };
-    let container = Container::start(&launch).await.map_err(|error| error.to_string())?;
+    let container = Container::start(&launch)
+        .await
+        .map_err(|error| error.to_string())?;
     let dialled = tokio::time::timeout(Duration::from_secs(10), listener.accept()).await;
     container.remove().await.map_err(|error| error.to_string())?;
     match dialled {

@@ -16,15 +16,27 @@ use crate::world::World;
 /// Longest time for a service to dial again after its link was cut.
 const DIAL_DEADLINE: Duration = Duration::from_secs(40);
 
-pub(super) async fn inject(world: &World, service: &Name, backend: Backend, how: Cut) -> Result<String, Failure> {
+pub(super) async fn inject(
+    world: &World,
+    service: &Name,
+    backend: Backend,
+    how: Cut,
+) -> Result<String, Failure> {
     let cut = world.tap(service, backend)?.cut(how).await;
     if cut == 0 {
-        return Err(Failure::invalid(format!("{service} had no connection that could be cut")));
+        return Err(Failure::invalid(format!(
+            "{service} had no connection that could be cut"
+        )));
     }
     Ok(format!("{cut} connections"))
 }
 
-pub(super) async fn heal(world: &World, service: &Name, backend: Backend, how: Cut) -> Result<String, Failure> {
+pub(super) async fn heal(
+    world: &World,
+    service: &Name,
+    backend: Backend,
+    how: Cut,
+) -> Result<String, Failure> {
     let tap = world.tap(service, backend)?;
     if how == Cut::HalfOpen {
         tap.heal().await;
@@ -35,7 +47,10 @@ pub(super) async fn heal(world: &World, service: &Name, backend: Backend, how: C
         loop {
             let seen = world.recorder.len();
             let connected = world.recorder.with(|events| {
-                let of_link = events.iter().rev().filter(|event| event.svc.as_ref() == Some(service));
+                let of_link = events
+                    .iter()
+                    .rev()
+                    .filter(|event| event.svc.as_ref() == Some(service));
                 of_link
                     .take_while(|event| !matches!(event.step, Step::Disconnect { to, .. } if to == backend))
                     .find(|event| matches!(event.step, Step::Connect { to } if to == backend))
@@ -50,6 +65,9 @@ pub(super) async fn heal(world: &World, service: &Name, backend: Backend, how: C
     match tokio::time::timeout(DIAL_DEADLINE, again).await {
         Ok(n) => Ok(format!("connected again, event {n}")),
         // It is for the invariants to say that it should have.
-        Err(_) => Ok(format!("{service} did not connect again within {} s", DIAL_DEADLINE.as_secs())),
+        Err(_) => Ok(format!(
+            "{service} did not connect again within {} s",
+            DIAL_DEADLINE.as_secs()
+        )),
     }
 }

@@ -54,7 +54,14 @@ pub(super) async fn end(world: &World, target: &Target, signal: &str, change: &s
     world.engine.kill(&id, signal).await.map_err(refused)?;
     let exit = world.engine.wait_exit(&id).await.map_err(refused)?;
     let name = Name::new(target.to_string());
-    world.note(None, Step::Container { name, change: change.to_owned(), exit: Some(exit) });
+    world.note(
+        None,
+        Step::Container {
+            name,
+            change: change.to_owned(),
+            exit: Some(exit),
+        },
+    );
     Ok(exit)
 }
 
@@ -62,7 +69,9 @@ pub(super) async fn inject(world: &World, target: &Target) -> Result<String, Fai
     let connections = as_backend(target).map(|which| world.connections(which));
     let exit = end(world, target, "SIGKILL", "killed").await?;
     if exit != KILLED {
-        return Err(Failure::invalid(format!("{target} ended with code {exit}, so it was not SIGKILL that ended it")));
+        return Err(Failure::invalid(format!(
+            "{target} ended with code {exit}, so it was not SIGKILL that ended it"
+        )));
     }
     Ok(match connections {
         Some(count) => format!("exit code {exit}; {count} connections of services were open"),
@@ -73,17 +82,31 @@ pub(super) async fn inject(world: &World, target: &Target) -> Result<String, Fai
 pub(super) async fn heal(world: &World, target: &Target) -> Result<String, Failure> {
     if let Some(which) = as_backend(target) {
         let took = world.start_backend(which).await?;
-        return Ok(format!("the {} answers after {:.1} s", backend::word(which), took.as_secs_f64()));
+        return Ok(format!(
+            "the {} answers after {:.1} s",
+            backend::word(which),
+            took.as_secs_f64()
+        ));
     }
-    let Target::Service(role) = target else { return Ok(String::new()) };
+    let Target::Service(role) = target else {
+        return Ok(String::new());
+    };
     let mut services = world.services.lock().await;
-    let running =
-        services.get_mut(role).ok_or_else(|| Failure::infra(format!("{role} was not started")))?;
+    let running = services
+        .get_mut(role)
+        .ok_or_else(|| Failure::infra(format!("{role} was not started")))?;
     running
         .restart(&world.engine)
         .await
         .map_err(|error| Failure::infra(format!("start {role} again: {error}")))?;
-    world.note(None, Step::Container { name: role.clone(), change: "started".to_owned(), exit: None });
+    world.note(
+        None,
+        Step::Container {
+            name: role.clone(),
+            change: "started".to_owned(),
+            exit: None,
+        },
+    );
     let running = &*running;
     wait::until(&format!("{role} to be healthy"), SERVICE_DEADLINE, || async {
         running.health().await.verdict

@@ -18,7 +18,9 @@ pub(super) async fn inject(world: &World, target: &Target) -> Result<String, Fai
     let before = world.recorder.len();
     let exit = kill::end(world, target, "SIGTERM", "stopped").await?;
     if exit != 0 {
-        return Err(Failure::invalid(format!("{target} ended with code {exit} after SIGTERM, not with 0")));
+        return Err(Failure::invalid(format!(
+            "{target} ended with code {exit} after SIGTERM, not with 0"
+        )));
     }
     if kill::as_backend(target) != Some(Backend::Broker) || connections == 0 {
         return Ok(format!("exit code {exit}"));
@@ -26,7 +28,14 @@ pub(super) async fn inject(world: &World, target: &Target) -> Result<String, Fai
     let forced = world.recorder.with(|events| {
         let news = events.iter().filter(|event| event.n > before);
         news.filter(|event| {
-            matches!(event.step, Step::AmqpClosed { by: Side::Server, code: CONNECTION_FORCED, .. })
+            matches!(
+                event.step,
+                Step::AmqpClosed {
+                    by: Side::Server,
+                    code: CONNECTION_FORCED,
+                    ..
+                }
+            )
         })
         .count()
     });
@@ -35,7 +44,9 @@ pub(super) async fn inject(world: &World, target: &Target) -> Result<String, Fai
             "{connections} connections were open, but the broker closed none of them with {CONNECTION_FORCED}"
         )));
     }
-    Ok(format!("exit code {exit}; {forced} connections closed by the broker with {CONNECTION_FORCED}"))
+    Ok(format!(
+        "exit code {exit}; {forced} connections closed by the broker with {CONNECTION_FORCED}"
+    ))
 }
 
 pub(super) async fn heal(world: &World, target: &Target) -> Result<String, Failure> {

@@ -53,7 +53,10 @@ impl BrokerAdmin {
     /// # Errors
     /// When it does not answer.
     pub async fn version(&self) -> Result<String, AdminError> {
-        self.client.server_version().await.map_err(|error| failed("broker version", &error))
+        self.client
+            .server_version()
+            .await
+            .map_err(|error| failed("broker version", &error))
     }
 
     /// Makes a virtual host with its own user and everything the topology wants to exist before a service starts:
@@ -79,13 +82,22 @@ impl BrokerAdmin {
     /// # Errors
     /// When the broker refuses or does not answer.
     pub async fn remove(&self, vhost: &str) -> Result<(), AdminError> {
-        self.client.delete_vhost(vhost, true).await.map_err(|error| failed("remove the virtual host", &error))?;
-        self.client.delete_user(vhost, true).await.map_err(|error| failed("remove the user", &error))
+        self.client
+            .delete_vhost(vhost, true)
+            .await
+            .map_err(|error| failed("remove the virtual host", &error))?;
+        self.client
+            .delete_user(vhost, true)
+            .await
+            .map_err(|error| failed("remove the user", &error))
     }
 }
 
 fn failed(what: &'static str, error: &rabbitmq_http_client::api::HttpClientError) -> AdminError {
-    AdminError { what, cause: error.to_string() }
+    AdminError {
+        what,
+        cause: error.to_string(),
+    }
 }
 
 /// The definitions that the management interface imports: a virtual host, its user (of the same name) and what is in
@@ -103,15 +115,18 @@ fn definitions(vhost: &str, password: &str, topology: &Topology) -> Value {
         json!({"vhost": vhost, "name": name, "type": kind, "durable": true, "auto_delete": false, "internal": false,
                "arguments": {}})
     };
-    let queue = |name: &str, arguments: Value| {
-        json!({"vhost": vhost, "name": name, "durable": true, "auto_delete": false, "arguments": arguments})
-    };
+    let queue = |name: &str, arguments: Value| json!({"vhost": vhost, "name": name, "durable": true, "auto_delete": false, "arguments": arguments});
     let bind = |source: &str, queue: &str, key: &str| {
         json!({"vhost": vhost, "source": source, "destination": queue, "destination_type": "queue",
                "routing_key": key, "arguments": {}})
     };
-    let exchange_name =
-        |role: &str| topology.exchanges.get(role).map(|found| found.name.as_str()).unwrap_or_default();
+    let exchange_name = |role: &str| {
+        topology
+            .exchanges
+            .get(role)
+            .map(|found| found.name.as_str())
+            .unwrap_or_default()
+    };
 
     for found in topology.exchanges.values() {
         exchanges.push(exchange(&found.name, kind_word(found.kind)));

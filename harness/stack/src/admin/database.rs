@@ -53,7 +53,11 @@ impl DatabaseAdmin {
     /// # Errors
     /// When it does not answer.
     pub async fn version(&mut self) -> Result<String, DatabaseError> {
-        let row = deadline("version", self.connection.fetch_one(sqlx::raw_sql("SELECT VERSION()"))).await?;
+        let row = deadline(
+            "version",
+            self.connection.fetch_one(sqlx::raw_sql("SELECT VERSION()")),
+        )
+        .await?;
         text(&row, 0).map(Option::unwrap_or_default)
     }
 
@@ -97,8 +101,11 @@ impl DatabaseAdmin {
                 drop(self.run("end a session", format!("KILL {id}")).await);
             }
         }
-        self.run("remove the schema", format!("DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS `{name}`@'%'"))
-            .await
+        self.run(
+            "remove the schema",
+            format!("DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS `{name}`@'%'"),
+        )
+        .await
     }
 
     /// Makes `name` the schema that [`read_table`] reads from.
@@ -118,7 +125,9 @@ impl DatabaseAdmin {
     }
 
     async fn run(&mut self, what: &str, sql: String) -> Result<(), DatabaseError> {
-        deadline(what, self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql)))).await.map(drop)
+        deadline(what, self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))))
+            .await
+            .map(drop)
     }
 }
 
@@ -142,7 +151,10 @@ pub async fn read_table(
     .await?;
     let mut selected = Vec::new();
     for column in &columns {
-        let (name, kind) = (text(column, 0)?.unwrap_or_default(), text(column, 1)?.unwrap_or_default());
+        let (name, kind) = (
+            text(column, 0)?.unwrap_or_default(),
+            text(column, 1)?.unwrap_or_default(),
+        );
         selected.push(match kind.as_str() {
             "float" => format!("CAST(`{name}` AS DOUBLE) AS `{name}`"),
             "blob" | "longblob" | "mediumblob" | "tinyblob" | "binary" | "varbinary" => {
@@ -152,10 +164,17 @@ pub async fn read_table(
         });
     }
     if selected.is_empty() {
-        return Err(DatabaseError { what: table.to_owned(), cause: "no such table".to_owned() });
+        return Err(DatabaseError {
+            what: table.to_owned(),
+            cause: "no such table".to_owned(),
+        });
     }
     let order: Vec<_> = order.iter().map(|column| format!("`{column}`")).collect();
-    let sql = format!("SELECT {} FROM `{table}` ORDER BY {}", selected.join(", "), order.join(", "));
+    let sql = format!(
+        "SELECT {} FROM `{table}` ORDER BY {}",
+        selected.join(", "),
+        order.join(", ")
+    );
     let rows = deadline(table, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await?;
     rows.iter().map(fields).collect()
 }
@@ -165,9 +184,20 @@ fn fields(row: &MySqlRow) -> Result<Fields, DatabaseError> {
     for column in row.columns() {
         let number = matches!(
             column.type_info().name(),
-            "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "TINYINT UNSIGNED"
-                | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED" | "BIGINT UNSIGNED" | "FLOAT"
-                | "DOUBLE" | "YEAR"
+            "BOOLEAN"
+                | "TINYINT"
+                | "SMALLINT"
+                | "MEDIUMINT"
+                | "INT"
+                | "BIGINT"
+                | "TINYINT UNSIGNED"
+                | "SMALLINT UNSIGNED"
+                | "MEDIUMINT UNSIGNED"
+                | "INT UNSIGNED"
+                | "BIGINT UNSIGNED"
+                | "FLOAT"
+                | "DOUBLE"
+                | "YEAR"
         );
         let value = match text(row, column.ordinal())? {
             None => Value::Null,
@@ -181,16 +211,23 @@ fn fields(row: &MySqlRow) -> Result<Fields, DatabaseError> {
 
 /// A column as the text protocol gives it.
 fn text(row: &MySqlRow, index: usize) -> Result<Option<String>, DatabaseError> {
-    let bytes: Option<Vec<u8>> = row
-        .try_get_unchecked(index)
-        .map_err(|error| DatabaseError { what: "read a column".to_owned(), cause: error.to_string() })?;
+    let bytes: Option<Vec<u8>> = row.try_get_unchecked(index).map_err(|error| DatabaseError {
+        what: "read a column".to_owned(),
+        cause: error.to_string(),
+    })?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-async fn deadline<T>(what: &str, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DatabaseError> {
+async fn deadline<T>(
+    what: &str,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, DatabaseError> {
     match tokio::time::timeout(DEADLINE, work).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(DatabaseError { what: what.to_owned(), cause: error.to_string() }),
+        Ok(Err(error)) => Err(DatabaseError {
+            what: what.to_owned(),
+            cause: error.to_string(),
+        }),
         Err(_) => Err(DatabaseError {
             what: what.to_owned(),
             cause: format!("no answer within {} s", DEADLINE.as_secs()),

@@ -80,7 +80,9 @@ pub struct Messenger {
 
 impl std::fmt::Debug for Messenger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Messenger").field("addr", &self.addr).finish_non_exhaustive()
+        f.debug_struct("Messenger")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +118,9 @@ impl Messenger {
             let mut waiting = VecDeque::new();
             loop {
                 if waiting.len() >= window || next == messages.len() {
-                    let Some((index, confirm)) = waiting.pop_front() else { break };
+                    let Some((index, confirm)) = waiting.pop_front() else {
+                        break;
+                    };
                     match fate(confirm).await {
                         Some(fate) => fates[index] = fate,
                         None => break,
@@ -149,7 +153,10 @@ impl Messenger {
     /// When the broker does not answer or has no such queue.
     pub async fn depth(&mut self, queue: &str) -> Result<Depth, MessengerError> {
         let channel = self.channel().await?;
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
         let declared = channel.queue_declare(queue.into(), options, FieldTable::default());
         match deadline(queue, declared).await {
             Ok(found) => Ok(Depth {
@@ -169,14 +176,22 @@ impl Messenger {
     /// When the broker does not answer or has no such queue.
     pub async fn copy(&mut self, queue: &str) -> Result<Vec<Copied>, MessengerError> {
         self.channel().await?;
-        let Some((connection, _)) = &self.open else { return Ok(Vec::new()) };
+        let Some((connection, _)) = &self.open else {
+            return Ok(Vec::new());
+        };
         let channel = deadline("open a channel", connection.create_channel()).await?;
         let mut copies = Vec::new();
         loop {
             let got = channel.basic_get(queue.into(), BasicGetOptions { no_ack: false });
-            let Some(message) = deadline(queue, got).await? else { break };
+            let Some(message) = deadline(queue, got).await? else {
+                break;
+            };
             copies.push(Copied {
-                message_id: message.properties.message_id().as_ref().map(|id| id.as_str().to_owned()),
+                message_id: message
+                    .properties
+                    .message_id()
+                    .as_ref()
+                    .map(|id| id.as_str().to_owned()),
                 reason: message.properties.headers().as_ref().and_then(death),
                 body: message.delivery.data,
             });
@@ -199,12 +214,18 @@ impl Messenger {
         // A refused dial answers at once, so a down broker is asked again in steps, as `wait` does for everything.
         let waited = crate::wait::until("a connection to the broker", within, || {
             let connecting = connect(self.addr, &self.user, &self.password, &self.vhost);
-            let usable = self.open.as_ref().filter(|(connection, _)| connection.status().connected());
+            let usable = self
+                .open
+                .as_ref()
+                .filter(|(connection, _)| connection.status().connected());
             let open = usable.map(|(_, channel)| channel.clone());
             async move {
                 match open {
                     Some(channel) => Ok((None, channel)),
-                    None => connecting.await.map(|(c, channel)| (Some(c), channel)).map_err(|e| e.to_string()),
+                    None => connecting
+                        .await
+                        .map(|(c, channel)| (Some(c), channel))
+                        .map_err(|e| e.to_string()),
                 }
             }
         })
@@ -250,7 +271,11 @@ pub(crate) async fn connect(
     let properties = ConnectionProperties::default().with_connection_name("harness".into());
     let connection = deadline("connect", Connection::connect(&uri, properties)).await?;
     let channel = deadline("open a channel", connection.create_channel()).await?;
-    deadline("confirm.select", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    deadline(
+        "confirm.select",
+        channel.confirm_select(ConfirmSelectOptions::default()),
+    )
+    .await?;
     Ok((connection, channel))
 }
 
@@ -260,7 +285,10 @@ async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::Pub
         .with_delivery_mode(2)
         .with_message_id(message.message_id.as_str().into())
         .with_timestamp(message.timestamp);
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
     channel
         .basic_publish(
             message.exchange.as_str().into(),
@@ -298,11 +326,11 @@ fn death(headers: &FieldTable) -> Option<String> {
     }
 }
 
-async fn deadline<T>(
-    what: &str,
-    call: impl Future<Output = lapin::Result<T>>,
-) -> Result<T, MessengerError> {
-    let failed = |cause: String| MessengerError { what: what.to_owned(), cause };
+async fn deadline<T>(what: &str, call: impl Future<Output = lapin::Result<T>>) -> Result<T, MessengerError> {
+    let failed = |cause: String| MessengerError {
+        what: what.to_owned(),
+        cause,
+    };
     match tokio::time::timeout(DEADLINE, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(failed(error.to_string())),

@@ -36,7 +36,10 @@ pub async fn get(ip: IpAddr, port: u16, path: &str) -> Result<Answer, String> {
     let response = CLIENT.get(&url).send().await.map_err(|error| cause(&error))?;
     let status = response.status().as_u16();
     let text = response.text().await.map_err(|error| cause(&error))?;
-    Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::Null) })
+    Ok(Answer {
+        status,
+        body: serde_json::from_str(&text).unwrap_or(Value::Null),
+    })
 }
 
 /// The innermost cause: what the network said, not what the client was doing.

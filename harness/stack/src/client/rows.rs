@@ -30,7 +30,12 @@ impl Rows {
     ///
     /// # Errors
     /// When the database does not answer or refuses.
-    pub async fn connect(addr: SocketAddr, user: &str, password: &str, schema: &str) -> Result<Self, RowsError> {
+    pub async fn connect(
+        addr: SocketAddr,
+        user: &str,
+        password: &str,
+        schema: &str,
+    ) -> Result<Self, RowsError> {
         let options = MySqlConnectOptions::new()
             .host(&addr.ip().to_string())
             .port(addr.port())
@@ -56,9 +61,17 @@ impl Rows {
     ) -> Result<(), RowsError> {
         let mut transaction = deadline("begin", self.connection.begin()).await?;
         for insert in inserts {
-            let columns: Vec<_> = insert.columns.keys().map(|column| format!("`{column}`")).collect();
+            let columns: Vec<_> = insert
+                .columns
+                .keys()
+                .map(|column| format!("`{column}`"))
+                .collect();
             let marks = vec!["?"; columns.len()].join(", ");
-            let sql = format!("INSERT INTO `{}` ({}) VALUES ({marks})", insert.table, columns.join(", "));
+            let sql = format!(
+                "INSERT INTO `{}` ({}) VALUES ({marks})",
+                insert.table,
+                columns.join(", ")
+            );
             for (report, image) in reports.iter().zip(images) {
                 let field = |name: &str| report.get(name).filter(|value| !value.is_null());
                 if insert.only_if.as_ref().is_some_and(|name| field(name).is_none()) {
@@ -67,7 +80,9 @@ impl Rows {
                 let once = [Value::Null];
                 let items = match &insert.for_each {
                     None => &once[..],
-                    Some(list) => field(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice),
+                    Some(list) => field(list)
+                        .and_then(Value::as_array)
+                        .map_or(&[][..], Vec::as_slice),
                 };
                 for item in items {
                     let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
@@ -99,7 +114,10 @@ impl Rows {
 }
 
 async fn deadline<T>(what: &str, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, RowsError> {
-    let failed = |cause: String| RowsError { what: what.to_owned(), cause };
+    let failed = |cause: String| RowsError {
+        what: what.to_owned(),
+        cause,
+    };
     match tokio::time::timeout(DEADLINE, work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(failed(error.to_string())),

@@ -66,13 +66,20 @@ struct Connection {
 impl Connection {
     async fn open(paths: &Paths) -> io::Result<Self> {
         let (read, write) = UnixStream::connect(paths.socket()).await?.into_split();
-        Ok(Self { lines: BufReader::new(read).lines(), write, log: paths.log() })
+        Ok(Self {
+            lines: BufReader::new(read).lines(),
+            write,
+            log: paths.log(),
+        })
     }
 
     async fn ask(&mut self, request: &Request) -> Result<(), LeaseError> {
         let mut line = serde_json::to_vec(request).map_err(|error| self.lost(&error))?;
         line.push(b'\n');
-        self.write.write_all(&line).await.map_err(|error| self.lost(&error))
+        self.write
+            .write_all(&line)
+            .await
+            .map_err(|error| self.lost(&error))
     }
 
     async fn answer(&mut self) -> Result<Response, LeaseError> {
@@ -82,7 +89,10 @@ impl Connection {
     }
 
     fn lost(&self, cause: &dyn std::fmt::Display) -> LeaseError {
-        LeaseError::Lost { cause: cause.to_string(), log: self.log.clone() }
+        LeaseError::Lost {
+            cause: cause.to_string(),
+            log: self.log.clone(),
+        }
     }
 }
 
@@ -100,7 +110,11 @@ impl Lease {
         trial: &str,
         progress: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Self, LeaseError> {
-        let request = Request::Lease { mode, pair: pair.clone(), trial: trial.to_owned() };
+        let request = Request::Lease {
+            mode,
+            pair: pair.clone(),
+            trial: trial.to_owned(),
+        };
         let mut first_try = true;
         loop {
             let mut connection = connect(paths, program).await?;
@@ -171,7 +185,7 @@ async fn connect(paths: &Paths, program: &[String]) -> Result<Connection, LeaseE
         return Ok(connection);
     }
     let path = paths.spawn_lock();
-    let file = paths.lock_file(&path)?;
+    let file = Paths::lock_file(&path)?;
     let lock = tokio::task::spawn_blocking(move || file.lock().map(|()| file))
         .await
         .map_err(io::Error::other)
@@ -187,7 +201,10 @@ async fn connect(paths: &Paths, program: &[String]) -> Result<Connection, LeaseE
 
 async fn spawn(paths: &Paths, program: &[String]) -> Result<Connection, LeaseError> {
     let log = paths.log();
-    let failed = |cause: String| LeaseError::Spawn { cause, log: log.clone() };
+    let failed = |cause: String| LeaseError::Spawn {
+        cause,
+        log: log.clone(),
+    };
     let output = std::fs::File::options()
         .create(true)
         .append(true)
@@ -195,7 +212,9 @@ async fn spawn(paths: &Paths, program: &[String]) -> Result<Connection, LeaseErr
         .open(&log)
         .map_err(|error| failed(error.to_string()))?;
     let errors = output.try_clone().map_err(|error| failed(error.to_string()))?;
-    let (command, arguments) = program.split_first().ok_or_else(|| failed("no program".to_owned()))?;
+    let (command, arguments) = program
+        .split_first()
+        .ok_or_else(|| failed("no program".to_owned()))?;
     // The pool outlives us: it takes a session of its own first thing, and none of our descriptors, or who reads our
     // output would wait for it to end.
     let mut child = Command::new(command)
@@ -225,7 +244,9 @@ async fn spawn(paths: &Paths, program: &[String]) -> Result<Connection, LeaseErr
 /// # Errors
 /// When it does not answer properly.
 pub async fn shut_down(paths: &Paths) -> Result<Option<usize>, LeaseError> {
-    let Ok(mut connection) = Connection::open(paths).await else { return Ok(None) };
+    let Ok(mut connection) = Connection::open(paths).await else {
+        return Ok(None);
+    };
     connection.ask(&Request::Shutdown).await?;
     match connection.answer().await? {
         Response::Leases { held } => {

@@ -54,7 +54,10 @@ impl Paths {
     /// When it cannot be made or belongs to somebody else.
     pub fn at(dir: PathBuf) -> Result<Self, StateError> {
         let me = rustix::process::getuid().as_raw();
-        let wrap = |source| StateError::Io { path: dir.clone(), source };
+        let wrap = |source| StateError::Io {
+            path: dir.clone(),
+            source,
+        };
         match DirBuilder::new().mode(0o700).create(&dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(wrap(error)),
             _ => {}
@@ -92,12 +95,15 @@ impl Paths {
     }
 
     /// Opens (and makes) a lock file.
-    pub(super) fn lock_file(&self, path: &Path) -> Result<File, StateError> {
+    pub(super) fn lock_file(path: &Path) -> Result<File, StateError> {
         File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(path)
-            .map_err(|source| StateError::Io { path: path.to_owned(), source })
+            .map_err(|source| StateError::Io {
+                path: path.to_owned(),
+                source,
+            })
     }
 }

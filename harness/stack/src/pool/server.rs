@@ -39,7 +39,7 @@ pub async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::connect().await?;
     let id = format!("{:x}-{}", unix_seconds(), std::process::id());
     let life_path = paths.life_lock(&id);
-    let life = paths.lock_file(&life_path)?;
+    let life = Paths::lock_file(&life_path)?;
     life.lock()?;
     super::reap(&engine, &paths).await?;
 
@@ -57,7 +57,12 @@ pub async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         backends: format!("harness-{id}-backends"),
         inside: format!("harness-{id}-inside"),
         outside: format!("harness-{id}-outside"),
-        slots: Slots::new(engine.clone(), id.clone(), format!("harness-{id}-backends"), labels.clone()),
+        slots: Slots::new(
+            engine.clone(),
+            id.clone(),
+            format!("harness-{id}-backends"),
+            labels.clone(),
+        ),
         networks: tokio::sync::OnceCell::new(),
         engine: engine.clone(),
         labels,
@@ -78,12 +83,23 @@ pub async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
 
 /// Seconds since 1970, which together with the process id make a pool's id unique.
 fn unix_seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// Accepts until it is time to end, and says why it is.
-async fn run(pool: &Arc<Pool>, listener: &UnixListener, paths: &Paths, linger: Duration, waiting: &mut Option<UnixStream>) -> &'static str {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return "no signal handler" };
+async fn run(
+    pool: &Arc<Pool>,
+    listener: &UnixListener,
+    paths: &Paths,
+    linger: Duration,
+    waiting: &mut Option<UnixStream>,
+) -> &'static str {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return "no signal handler";
+    };
     let mut held = pool.held.subscribe();
     let (asked, mut shut_down) = mpsc::channel::<UnixStream>(1);
     loop {
@@ -118,7 +134,9 @@ async fn run(pool: &Arc<Pool>, listener: &UnixListener, paths: &Paths, linger: D
 
 /// Stops listening, unless somebody is about to come: whoever looks for a pool and finds none holds the spawn lock.
 fn close_socket(pool: &Pool, paths: &Paths) -> bool {
-    let Ok(lock) = paths.lock_file(&paths.spawn_lock()) else { return false };
+    let Ok(lock) = Paths::lock_file(&paths.spawn_lock()) else {
+        return false;
+    };
     if lock.try_lock().is_err() || *pool.held.borrow() > 0 {
         return false;
     }
@@ -148,7 +166,10 @@ impl Pool {
                 self.engine.create_network(&self.outside, false, &self.labels),
             )
             .map_err(|error| error.to_string())?;
-            let info = |name: &str, gateway| NetworkInfo { name: name.to_owned(), gateway };
+            let info = |name: &str, gateway| NetworkInfo {
+                name: name.to_owned(),
+                gateway,
+            };
             Ok((info(&self.inside, inside), info(&self.outside, outside)))
         };
         self.networks.get_or_try_init(make).await
@@ -163,7 +184,7 @@ impl Pool {
             _ => return,
         }
         match serde_json::from_str(&line) {
-            Ok(request @ Request::Lease { .. }) => self.lease(request, stream).await,
+            Ok(request @ Request::Lease { .. }) => Box::pin(self.lease(request, stream)).await,
             Ok(Request::Shutdown) => {
                 let held = *self.held.borrow();
                 let mut stream = stream.into_inner();
@@ -177,13 +198,18 @@ impl Pool {
     }
 
     async fn lease(&self, request: Request, mut stream: BufReader<UnixStream>) {
-        let Request::Lease { mode, pair, trial } = request else { return };
+        let Request::Lease { mode, pair, trial } = request else {
+            return;
+        };
         self.held.send_modify(|held| *held += 1);
         let name = format!("t{}-{}", self.leases.fetch_add(1, Ordering::Relaxed) + 1, self.id);
         let (tell, mut told) = mpsc::unbounded_channel::<String>();
         let take = async {
             let networks = self.networks().await?.clone();
-            let seat = self.slots.take(mode, &pair, |text| drop(tell.send(text.to_owned()))).await?;
+            let seat = self
+                .slots
+                .take(mode, &pair, |text| drop(tell.send(text.to_owned())))
+                .await?;
             Ok::<_, String>((networks, seat))
         };
         tokio::pin!(take);
@@ -223,12 +249,19 @@ impl Pool {
     async fn hold(&self, name: &str, seat: Seat, grant: Grant, stream: &mut BufReader<UnixStream>) {
         let mut discard = false;
         let mut orderly = false;
-        if say(stream.get_mut(), &Response::Granted { grant: Box::new(grant) }).await {
+        if say(
+            stream.get_mut(),
+            &Response::Granted {
+                grant: Box::new(grant),
+            },
+        )
+        .await
+        {
             let mut line = String::new();
-            if let Ok(1..) = stream.read_line(&mut line).await {
-                if let Ok(Request::Release { discard: asked }) = serde_json::from_str(&line) {
-                    (discard, orderly) = (asked, true);
-                }
+            if let Ok(1..) = stream.read_line(&mut line).await
+                && let Ok(Request::Release { discard: asked }) = serde_json::from_str(&line)
+            {
+                (discard, orderly) = (asked, true);
             }
         }
         if let Err(error) = self.engine.remove_labelled(LEASE_LABEL, name).await {
@@ -245,14 +278,22 @@ impl Pool {
     async fn clean(&self, name: &str, seat: &Seat) {
         let broker = async {
             let mut info = seat.broker.clone();
-            info.ip = self.engine.container_ip(&info.container, &self.backends).await.unwrap_or(info.ip);
+            info.ip = self
+                .engine
+                .container_ip(&info.container, &self.backends)
+                .await
+                .unwrap_or(info.ip);
             if let Err(error) = BrokerAdmin::new(&info).remove(name).await {
                 warn!(lease = name, "virtual host: {error}");
             }
         };
         let database = async {
             let mut info = seat.database.clone();
-            info.ip = self.engine.container_ip(&info.container, &self.backends).await.unwrap_or(info.ip);
+            info.ip = self
+                .engine
+                .container_ip(&info.container, &self.backends)
+                .await
+                .unwrap_or(info.ip);
             let removed = async { DatabaseAdmin::connect(&info).await?.remove(name).await };
             if let Err(error) = removed.await {
                 warn!(lease = name, "schema: {error}");
@@ -263,7 +304,9 @@ impl Pool {
 }
 
 async fn say(stream: &mut UnixStream, response: &Response) -> bool {
-    let Ok(mut line) = serde_json::to_vec(response) else { return false };
+    let Ok(mut line) = serde_json::to_vec(response) else {
+        return false;
+    };
     line.push(b'\n');
     stream.write_all(&line).await.is_ok()
 }

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
 use super::protocol::{BackendInfo, Mode, PairSpec};
 use crate::backend::{self, Backend, Pair};
@@ -55,15 +56,27 @@ pub(super) struct Seat {
 }
 
 enum Step {
-    Take(Seat),
+    Take(Box<Seat>),
     Boot(u64),
     Replace(u64, Arc<Pair>),
     Wait,
 }
 
 impl Slots {
-    pub(super) fn new(engine: Engine, pool: String, network: String, labels: BTreeMap<String, String>) -> Self {
-        Self { engine, pool, network, labels, state: Mutex::default(), changed: Notify::new() }
+    pub(super) fn new(
+        engine: Engine,
+        pool: String,
+        network: String,
+        labels: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            engine,
+            pool,
+            network,
+            labels,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// A place for a lease; waits while all pairs are taken. `progress` is told what it waits for.
@@ -80,7 +93,7 @@ impl Slots {
             changed.as_mut().enable();
             let step = self.state.lock().await.step(mode, spec);
             match step {
-                Step::Take(seat) => return Ok(seat),
+                Step::Take(seat) => return Ok(*seat),
                 Step::Boot(slot) => {
                     progress("starting a broker and a database");
                     return self.boot(slot, mode, spec).await;
@@ -126,7 +139,9 @@ impl Slots {
     pub(super) async fn give_back(&self, seat: Seat, discard: bool) {
         let pair = {
             let mut state = self.state.lock().await;
-            let Some(slot) = state.slots.get_mut(&seat.slot) else { return };
+            let Some(slot) = state.slots.get_mut(&seat.slot) else {
+                return;
+            };
             if seat.mode == Mode::Shared && !discard {
                 slot.users -= 1;
                 self.changed.notify_waiters();
@@ -155,8 +170,14 @@ impl Slots {
     /// Whether both backends answer.
     async fn gate(&self, seat: &Seat) -> bool {
         let check = |which: Backend, mut info: BackendInfo| async move {
-            info.ip = self.engine.container_ip(&info.container, &self.network).await.ok()?;
-            backend::ready(&self.engine, which, &info, GATE_DEADLINE).await.ok()
+            info.ip = self
+                .engine
+                .container_ip(&info.container, &self.network)
+                .await
+                .ok()?;
+            backend::ready(&self.engine, which, &info, GATE_DEADLINE)
+                .await
+                .ok()
         };
         let (broker, database) = tokio::join!(
             check(Backend::Broker, seat.broker.clone()),
@@ -189,7 +210,7 @@ impl State {
                 Some(pair) => {
                     slot.users += 1;
                     slot.exclusive = mode == Mode::Exclusive;
-                    return Step::Take(Seat::on(id, mode, pair));
+                    return Step::Take(Box::new(Seat::on(id, mode, pair)));
                 }
                 None => booting = true,
             }
@@ -200,10 +221,21 @@ impl State {
         if self.slots.len() < MOST_PAIRS {
             self.next += 1;
             let exclusive = mode == Mode::Exclusive;
-            self.slots.insert(self.next, Slot { spec: spec.clone(), pair: None, users: 1, exclusive });
+            self.slots.insert(
+                self.next,
+                Slot {
+                    spec: spec.clone(),
+                    pair: None,
+                    users: 1,
+                    exclusive,
+                },
+            );
             return Step::Boot(self.next);
         }
-        let idle = self.slots.iter_mut().find(|(_, slot)| slot.users == 0 && slot.spec != *spec);
+        let idle = self
+            .slots
+            .iter_mut()
+            .find(|(_, slot)| slot.users == 0 && slot.spec != *spec);
         if let Some((&id, slot)) = idle
             && let Some(pair) = slot.pair.clone()
         {
@@ -217,7 +249,13 @@ impl State {
 
 impl Seat {
     fn on(slot: u64, mode: Mode, pair: &Pair) -> Self {
-        Self { slot, mode, broker: pair.broker.clone(), database: pair.database.clone(), booted: None }
+        Self {
+            slot,
+            mode,
+            broker: pair.broker.clone(),
+            database: pair.database.clone(),
+            booted: None,
+        }
     }
 }
 
@@ -229,8 +267,14 @@ mod tests {
     use std::sync::Arc;
 
     fn spec(image: &str) -> PairSpec {
-        let image = ImageRef { reference: image.to_owned(), ours: true };
-        PairSpec { broker: image.clone(), database: image }
+        let image = ImageRef {
+            reference: image.to_owned(),
+            ours: true,
+        };
+        PairSpec {
+            broker: image.clone(),
+            database: image,
+        }
     }
 
     fn finish(state: &mut State, slot: u64) {
@@ -245,7 +289,9 @@ mod tests {
     }
 
     fn boot(state: &mut State, mode: Mode, image: &str) -> u64 {
-        let Step::Boot(slot) = state.step(mode, &spec(image)) else { panic!("no boot") };
+        let Step::Boot(slot) = state.step(mode, &spec(image)) else {
+            panic!("no boot")
+        };
         finish(state, slot);
         slot
     }
