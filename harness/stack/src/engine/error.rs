@@ -126,7 +126,7 @@ fn hint(cause: &Cause) -> &'static str {
     let text = cause.to_string().to_lowercase();
     if text.contains("permission denied") {
         " (hint: this user may not use the engine's socket; join its group, often `docker`, or run as root)"
-    } else if text.contains("unsupported uri scheme") {
+    } else if text.contains("scheme is not supported") {
         " (hint: DOCKER_HOST must begin with unix://, tcp:// or http://)"
     } else {
         " (hint: is the engine running? it is looked for at DOCKER_HOST, else at the local socket)"

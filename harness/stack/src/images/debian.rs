@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
-use super::recipe::{DebianRecipe, SUITE};
+use super::recipe::{DebianRecipe, SUITE, short_hash};
 use super::{ImagePaths, PACKAGE_LABEL, ROLE_LABEL};
 use crate::engine::Engine;
 use crate::progress::Step;
@@ -46,7 +46,7 @@ pub(super) async fn build(
 ) -> Result<(), String> {
     step.message("preparing tools");
     let tools = Tools::prepare(&paths.state).await?;
-    let scratch = scratch(paths)?;
+    let scratch = scratch(recipe, paths)?;
     let dir = Utf8Path::from_path(scratch.path()).ok_or("the scratch folder's name is not UTF-8")?;
     let inputs = dir.join("inputs.tar");
     pack_inputs(recipe, &inputs).map_err(|error| format!("pack {}: {error}", recipe.dir))?;
@@ -164,8 +164,9 @@ async fn unpacked(state: &Utf8Path, package: &str) -> Result<Utf8PathBuf, String
     }
 }
 
-/// A folder for one build: in memory if there is room, because the package manager syncs every file.
-fn scratch(paths: &ImagePaths) -> Result<tempfile::TempDir, String> {
+/// A folder for one build: in memory if there is room, because the package manager syncs every file. Its name is the
+/// same for every build of this image, so that what a killed build left is found and removed; the caller holds the lock.
+fn scratch(recipe: &DebianRecipe, paths: &ImagePaths) -> Result<tempfile::TempDir, String> {
     use rustix::fs::StatVfsMountFlags as Flags;
     let memory = Utf8Path::new("/dev/shm");
     let dir = match &paths.scratch {
@@ -177,9 +178,28 @@ fn scratch(paths: &ImagePaths) -> Result<tempfile::TempDir, String> {
             _ => paths.state.join("scratch"),
         },
     };
+    // Locks are by state folder, hence names are, too.
+    let name = format!(
+        "harness-image-{}-{}",
+        recipe.role,
+        short_hash(paths.state.as_str())
+    );
+    let stale = dir.join(&name);
     std::fs::create_dir_all(&dir)
-        .and_then(|()| tempfile::Builder::new().prefix("harness-image-").tempdir_in(&dir))
-        .map_err(|error| format!("make a scratch folder in {dir}: {error}"))
+        .and_then(|()| {
+            if stale.exists() {
+                std::fs::remove_dir_all(&stale)
+            } else {
+                Ok(())
+            }
+        })
+        .and_then(|()| {
+            tempfile::Builder::new()
+                .prefix(&name)
+                .rand_bytes(0)
+                .tempdir_in(&dir)
+        })
+        .map_err(|error| format!("make the scratch folder {stale}: {error}"))
 }
 
 /// Packs `rootfs/` and `setup.sh`, owned by root and with plain modes, whoever checked the repository out and how.
@@ -229,6 +249,12 @@ async fn bootstrap(
 ) -> Result<(), String> {
     let packages = recipe.packages.join(" ");
     let mut command = Command::new(&tools.mmdebstrap);
+    if rustix::process::geteuid().is_root() {
+        // Root mounts the host's own folders inside. In a mount namespace of their own, nothing that goes wrong can
+        // leave such a mount behind, where removing the scratch folder would follow it. Others get one anyway.
+        command = Command::new("unshare");
+        command.arg("--mount").arg(&tools.mmdebstrap);
+    }
     command
         .args(["--variant=minbase", "--format=tar"])
         .arg(format!("--include={}", recipe.packages.join(",")))
@@ -301,7 +327,7 @@ async fn bootstrap(
     }
 }
 
-/// SIGTERM first: mmdebstrap then undoes its mounts.
+/// SIGTERM first: mmdebstrap then removes its folder.
 async fn terminate(child: &mut tokio::process::Child) {
     let pid = child
         .id()

@@ -140,6 +140,13 @@ fn tag(role: &str, hash: &str) -> String {
     format!("{REPOSITORY}/{role}:{}", &hash[..TAG_DIGITS])
 }
 
+/// A hash of a text, for names that must differ where the texts do.
+pub(super) fn short_hash(text: &str) -> String {
+    let mut hash = Inputs::new();
+    hash.text("text", text);
+    hash.finish()[..TAG_DIGITS].to_owned()
+}
+
 /// A hash over named inputs. Names and contents are framed by their lengths, so that no two sets of inputs look alike.
 struct Inputs {
     hash: Sha256,
