@@ -134,13 +134,19 @@ pub struct Schedule {
 impl Pattern {
     /// All events of one kind.
     pub fn new(step: StepKind) -> Self {
-        Self { step, by: None, queue: None, key: None }
+        Self {
+            step,
+            by: None,
+            queue: None,
+            key: None,
+        }
     }
 
     /// How often `event` counts: the number of messages in it that match, or 1 for a step without messages.
     pub fn count(&self, event: &Event) -> u64 {
         use crate::event::Step;
-        if event.step.kind() != self.step || self.by.as_ref().is_some_and(|by| event.svc.as_ref() != Some(by)) {
+        if event.step.kind() != self.step || self.by.as_ref().is_some_and(|by| event.svc.as_ref() != Some(by))
+        {
             return 0;
         }
         let queue = |queue: Option<&Name>| self.queue.is_none() || self.queue.as_ref() == queue;
@@ -149,10 +155,11 @@ impl Pattern {
             Step::Ack { covers } | Step::Nack { covers, .. } | Step::Confirm { covers, .. } => covers
                 .iter()
                 .filter(|covered| queue(covered.queue.as_ref()) && key(covered.key.as_ref()))
-                .count() as u64,
-            Step::Deliver { queue: from, message, .. } => {
-                u64::from(queue(from.as_ref()) && key(message.key.as_ref()))
-            }
+                .count()
+                as u64,
+            Step::Deliver {
+                queue: from, message, ..
+            } => u64::from(queue(from.as_ref()) && key(message.key.as_ref())),
             Step::Publish { message, .. } | Step::Return { message, .. } => {
                 u64::from(self.queue.is_none() && key(message.key.as_ref()))
             }
@@ -188,7 +195,11 @@ impl std::fmt::Display for FaultKind {
         match self {
             Self::Kill { target } => write!(f, "SIGKILL of {target}"),
             Self::Restart { target } => write!(f, "graceful restart of {target}"),
-            Self::CutLink { service, backend, how } => {
+            Self::CutLink {
+                service,
+                backend,
+                how,
+            } => {
                 let backend = match backend {
                     Backend::Broker => "broker",
                     Backend::Database => "database",
@@ -213,9 +224,20 @@ mod tests {
         let covers = keys
             .iter()
             .zip(1..)
-            .map(|(key, tag)| Covered { tag, key: Some((*key).into()), queue: Some("q".into()) })
+            .map(|(key, tag)| Covered {
+                tag,
+                key: Some((*key).into()),
+                queue: Some("q".into()),
+            })
             .collect();
-        Event { n: 1, at: 0, svc: Some(svc.into()), conn: Some(1), chan: Some(1), step: Step::Ack { covers } }
+        Event {
+            n: 1,
+            at: 0,
+            svc: Some(svc.into()),
+            conn: Some(1),
+            chan: Some(1),
+            step: Step::Ack { covers },
+        }
     }
 
     #[test]
@@ -233,7 +255,10 @@ mod tests {
 
     #[test]
     fn a_trigger_reads_as_a_sentence() {
-        let on = Pattern { by: Some("analyzer".into()), ..Pattern::new(StepKind::Ack) };
+        let on = Pattern {
+            by: Some("analyzer".into()),
+            ..Pattern::new(StepKind::Ack)
+        };
         assert_eq!(Trigger { nth: 30, on }.to_string(), "ack number 30 by analyzer");
     }
 }

@@ -77,24 +77,38 @@ pub struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// A reader at the beginning of a ledger.
     pub fn new(input: R) -> Self {
-        Self { input, line: Vec::new(), read: 0, last_at: 0, failed: false }
+        Self {
+            input,
+            line: Vec::new(),
+            read: 0,
+            last_at: 0,
+            failed: false,
+        }
     }
 
     fn next_event(&mut self) -> Result<Option<Event>, LedgerError> {
         self.line.clear();
         let line = self.read + 1;
-        let bytes =
-            self.input.read_until(b'\n', &mut self.line).map_err(|source| LedgerError::Io { line, source })?;
+        let bytes = self
+            .input
+            .read_until(b'\n', &mut self.line)
+            .map_err(|source| LedgerError::Io { line, source })?;
         if bytes == 0 {
             return Ok(None);
         }
         if self.line.pop() != Some(b'\n') {
             return Err(LedgerError::Truncated { line, bytes });
         }
-        let event: Event = serde_json::from_slice(&self.line)
-            .map_err(|error| LedgerError::Corrupt { line, why: error.to_string() })?;
+        let event: Event = serde_json::from_slice(&self.line).map_err(|error| LedgerError::Corrupt {
+            line,
+            why: error.to_string(),
+        })?;
         if event.n != line {
-            return Err(LedgerError::Gap { line, expected: line, found: event.n });
+            return Err(LedgerError::Gap {
+                line,
+                expected: line,
+                found: event.n,
+            });
         }
         if event.at < self.last_at {
             return Err(LedgerError::BackInTime { line, n: event.n });
@@ -131,12 +145,17 @@ impl Ledger {
     /// # Errors
     /// The first thing that is wrong with it; nothing of a damaged ledger is returned.
     pub fn read(input: impl BufRead) -> Result<Self, LedgerError> {
-        Reader::new(input).collect::<Result<Vec<_>, _>>().map(|events| Self { events })
+        Reader::new(input)
+            .collect::<Result<Vec<_>, _>>()
+            .map(|events| Self { events })
     }
 
     /// A ledger of the given events, which must be numbered from 1.
     pub fn from_events(events: Vec<Event>) -> Self {
-        debug_assert!(events.iter().zip(1..).all(|(event, n)| event.n == n), "events are numbered from 1");
+        debug_assert!(
+            events.iter().zip(1..).all(|(event, n)| event.n == n),
+            "events are numbered from 1"
+        );
         Self { events }
     }
 
@@ -147,7 +166,10 @@ impl Ledger {
 
     /// Event number `n`.
     pub fn get(&self, n: u64) -> Option<&Event> {
-        usize::try_from(n).ok()?.checked_sub(1).and_then(|index| self.events.get(index))
+        usize::try_from(n)
+            .ok()?
+            .checked_sub(1)
+            .and_then(|index| self.events.get(index))
     }
 }
 
@@ -158,7 +180,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(n: u64, at: u64, step: Step) -> Event {
-        Event { n, at, svc: Some("analyzer".into()), conn: Some(1), chan: None, step }
+        Event {
+            n,
+            at,
+            svc: Some("analyzer".into()),
+            conn: Some(1),
+            chan: None,
+            step,
+        }
     }
 
     fn bytes(events: &[Event]) -> Vec<u8> {
@@ -190,15 +219,24 @@ mod tests {
         assert!(matches!(cut, LedgerError::Truncated { line: 3, .. }), "{cut}");
 
         let gap = bytes(&[sample()[0].clone(), sample()[2].clone()]);
-        assert_eq!(Ledger::read(&*gap).unwrap_err().to_string(), "line 2: event 3 where event 2 should be");
+        assert_eq!(
+            Ledger::read(&*gap).unwrap_err().to_string(),
+            "line 2: event 3 where event 2 should be"
+        );
 
         let mut garbled = whole.clone();
         garbled[1] = b'?';
-        assert!(matches!(Ledger::read(&*garbled), Err(LedgerError::Corrupt { line: 1, .. })));
+        assert!(matches!(
+            Ledger::read(&*garbled),
+            Err(LedgerError::Corrupt { line: 1, .. })
+        ));
 
         let mut back = sample();
         back[2].at = 1;
-        assert!(matches!(Ledger::read(&*bytes(&back)), Err(LedgerError::BackInTime { line: 3, n: 3 })));
+        assert!(matches!(
+            Ledger::read(&*bytes(&back)),
+            Err(LedgerError::BackInTime { line: 3, n: 3 })
+        ));
     }
 
     proptest! {

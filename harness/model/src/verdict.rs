@@ -86,14 +86,25 @@ impl Verdict {
     pub fn of(mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.kind));
         let kind = findings.first().map_or(Kind::Pass, |worst| worst.kind);
-        Self { kind, findings, measures: std::collections::BTreeMap::new(), timings: Timings::default() }
+        Self {
+            kind,
+            findings,
+            measures: std::collections::BTreeMap::new(),
+            timings: Timings::default(),
+        }
     }
 }
 
 impl Finding {
     /// A finding without reports or events.
     pub fn new(kind: Kind, rule: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { kind, rule: rule.into(), what: what.into(), keys: Vec::new(), events: Vec::new() }
+        Self {
+            kind,
+            rule: rule.into(),
+            what: what.into(),
+            keys: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     /// The same, about these reports.
