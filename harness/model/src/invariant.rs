@@ -110,7 +110,7 @@ pub const ALL: &[Invariant] = &[
     },
     Invariant {
         id: prefetch::ID,
-        what: "unacknowledged deliveries on a channel never exceed the declared prefetch",
+        what: "unacknowledged deliveries of a consumer never exceed the declared prefetch",
         judge: prefetch::judge,
     },
     Invariant {

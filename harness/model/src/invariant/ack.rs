@@ -21,7 +21,6 @@ use crate::name::{Key, Name};
 use crate::verdict::{Finding, Kind};
 
 use super::case::{Case, Delivered, HARNESS, How};
-use super::effects::{languages, tags_of};
 use super::story;
 
 /// The rule's name.
@@ -70,9 +69,9 @@ fn has_effect(case: &Case<'_>, queue: &Name, seq: Option<u64>, expect: &Expect) 
         return false;
     };
     if case.roles.analysis == Some(queue) {
-        !languages(case, seq).is_empty()
+        !case.rows(seq).is_empty()
     } else {
-        tags_of(case, seq).next().is_some()
+        !case.links(seq).is_empty()
     }
 }
 

@@ -12,7 +12,7 @@ mod index;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Event, Fate, Message, Step};
-use crate::evidence::{EndState, Evidence, Injected, Plan};
+use crate::evidence::{AnalysisRow, EndState, Evidence, Injected, Plan};
 use crate::name::{Key, Name};
 use crate::topology::Topology;
 
@@ -123,6 +123,8 @@ pub(super) struct Delivered<'a> {
     pub(super) svc: Option<&'a Name>,
     /// Connection and channel.
     pub(super) channel: (u32, u16),
+    /// The event at which its consumer began; 0 if that was not seen.
+    pub(super) consumer: u64,
     /// Role of the work queue that it comes from; absent for other queues.
     pub(super) queue: Option<&'a Name>,
     /// What.
@@ -172,6 +174,8 @@ pub struct Case<'a> {
     /// By classic queue: the events, from and to, whose settlements a kill may have made undone, and the kill's time.
     forgotten: BTreeMap<&'a Name, Vec<(u64, u64, u64)>>,
     fates: BTreeMap<u64, Option<Fate>>,
+    rows: BTreeMap<u64, Vec<&'a AnalysisRow>>,
+    links: BTreeMap<u64, Vec<&'a str>>,
     rest: u64,
 }
 
@@ -216,6 +220,14 @@ impl<'a> Case<'a> {
                     .push(i);
             }
         }
+        let mut rows: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for row in &evidence.end.analysis {
+            rows.entry(row.seq).or_default().push(row);
+        }
+        let mut links: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (seq, tag) in &evidence.end.links {
+            links.entry(*seq).or_default().push(tag.as_str());
+        }
         Self {
             evidence,
             roles: Roles::of(topology),
@@ -232,6 +244,8 @@ impl<'a> Case<'a> {
                 .map(|injected| (&injected.key, injected))
                 .collect(),
             fates: index.fates,
+            rows,
+            links,
             rest,
         }
     }
@@ -249,6 +263,16 @@ impl<'a> Case<'a> {
     /// What is left.
     pub(super) fn end(&self) -> &'a EndState {
         &self.evidence.end
+    }
+
+    /// The analysis rows of a report.
+    pub(super) fn rows(&self, seq: u64) -> &[&'a AnalysisRow] {
+        self.rows.get(&seq).map_or(&[], Vec::as_slice)
+    }
+
+    /// The tags that a report is linked to, as often as it is.
+    pub(super) fn links(&self, seq: u64) -> &[&'a str] {
+        self.links.get(&seq).map_or(&[], Vec::as_slice)
     }
 
     /// All events up to the point where the trial had come to rest.
@@ -325,12 +349,43 @@ impl<'a> Case<'a> {
         self.sent(key).any(Published::promised)
     }
 
-    /// Copies of this message that may have been put into this work queue, not counting retries.
-    pub(super) fn copies(&self, queue: &Name, key: &Key) -> u64 {
+    /// It puts a message back that came from this queue: through a retry queue, or by the queue's own consumer.
+    pub(super) fn is_retry(&self, queue: &Name, publish: &Published<'_>) -> bool {
+        publish.waits || self.by_consumer(queue, publish)
+    }
+
+    /// A service that consumes this queue published it.
+    pub(super) fn by_consumer(&self, queue: &Name, publish: &Published<'_>) -> bool {
+        publish
+            .svc
+            .and_then(|svc| self.topology().service(svc))
+            .is_some_and(|service| service.consumes.as_ref() == Some(queue))
+    }
+
+    /// How often this message may have been put into this work queue, not counting retries.
+    pub(super) fn published(&self, queue: &Name, key: &Key) -> u64 {
         self.publishes_to(queue, key)
-            .filter(|publish| !publish.waits)
+            .filter(|publish| !self.is_retry(queue, publish))
             .map(|publish| u64::from(publish.reached))
             .sum()
+    }
+
+    /// Most copies of this message that this work queue may have had to go through all of its retries with: those that
+    /// were published, those that went back against the consumer's will, and those that a retry may have doubled
+    /// because nobody knows whether it was taken.
+    pub(super) fn copies(&self, queue: &Name, key: &Key) -> u64 {
+        let returned = self.deliveries_from(queue, key).filter(|delivery| {
+            let willing = delivery
+                .settled
+                .is_some_and(|settled| settled.how == How::Requeue && settled.arrived);
+            !willing && self.back_from(delivery).is_some()
+        });
+        let doubled: usize = self
+            .publishes_to(queue, key)
+            .filter(|publish| self.is_retry(queue, publish))
+            .map(|publish| self.kills_after(publish.n).count() + usize::from(!publish.promised()))
+            .sum();
+        self.published(queue, key) + returned.count() as u64 + doubled as u64
     }
 
     /// The time from which the message of this delivery may be back in its queue, if it may be at all.

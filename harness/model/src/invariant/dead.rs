@@ -89,7 +89,14 @@ fn count(case: &Case<'_>, queue: &Name, injected: &Injected, found: u64) -> Opti
         delivery.settled.is_some_and(|settled| settled.how == How::Reject)
             && case.forgotten(delivery).is_some()
     });
-    let most = case.copies(queue, key).max(least) + forgotten.count() as u64;
+    let retried = case
+        .publishes_to(queue, key)
+        .any(|publish| case.is_retry(queue, publish));
+    let most = least.max(if retried {
+        case.copies(queue, key)
+    } else {
+        case.published(queue, key) + forgotten.count() as u64
+    });
     if (least..=most).contains(&found) {
         return None;
     }

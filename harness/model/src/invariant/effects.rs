@@ -47,16 +47,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
 
 /// The languages in which a report has been analysed.
 pub(super) fn languages<'a>(case: &Case<'a>, seq: u64) -> BTreeSet<&'a str> {
-    rows_of(case, seq).map(|row| row.language.as_str()).collect()
-}
-
-/// The tags that a report is linked to.
-pub(super) fn tags_of<'a>(case: &Case<'a>, seq: u64) -> impl Iterator<Item = &'a str> {
-    case.end()
-        .links
-        .iter()
-        .filter(move |(link, _)| *link == seq)
-        .map(|(_, tag)| tag.as_str())
+    case.rows(seq).iter().map(|row| row.language.as_str()).collect()
 }
 
 /// Whether the renderer's points have to show a report: valid and physical in all of its languages, and somewhere.
@@ -65,7 +56,9 @@ pub(super) fn physical(case: &Case<'_>, injected: &Injected) -> Shown {
     let Some(seq) = injected.seq.filter(|_| rendered) else {
         return Shown::No;
     };
-    let all: Vec<_> = rows_of(case, seq)
+    let all: Vec<_> = case
+        .rows(seq)
+        .iter()
         .map(|row| Some(class(row)? == "physical" && valid(row)?))
         .collect();
     if all.iter().all(|shown| *shown == Some(false)) {
@@ -87,11 +80,6 @@ fn located(case: &Case<'_>, seq: u64) -> bool {
             .and_then(Value::as_f64)
             .is_some_and(|degrees| degrees != 0.0)
     })
-}
-
-fn rows_of<'a>(case: &Case<'a>, seq: u64) -> impl Iterator<Item = &'a AnalysisRow> {
-    let rows = &case.end().analysis;
-    rows.iter().filter(move |row| row.seq == seq)
 }
 
 fn class(row: &AnalysisRow) -> Option<&str> {
@@ -157,7 +145,7 @@ fn links(case: &Case<'_>, findings: &mut Vec<Finding>) {
         let (Some(seq), Expect::Effect { tags: wanted, .. }) = (injected.seq, &injected.expect) else {
             continue;
         };
-        let found: Vec<_> = tags_of(case, seq).collect();
+        let found = case.links(seq);
         let distinct: BTreeSet<_> = found.iter().copied().collect();
         let mut wrong = Vec::new();
         if distinct.len() < found.len() {
@@ -289,7 +277,7 @@ fn brand<'a>(case: &Case<'a>, injected: &Injected) -> Option<(&'a str, Shown)> {
         return None;
     };
     let seq = injected.seq?;
-    let row = rows_of(case, seq).find(|row| row.language == "en")?;
+    let row = case.rows(seq).iter().find(|row| row.language == "en")?;
     let brand = row
         .fields
         .get("brand_name")?

@@ -14,7 +14,7 @@ use crate::name::{Key, Name};
 use crate::verdict::{Finding, Kind};
 
 use super::case::{Case, How, Published};
-use super::effects::{Shown, languages, physical, tags_of};
+use super::effects::{Shown, languages, physical};
 use super::story;
 
 /// The rule's name.
@@ -89,7 +89,8 @@ fn report(case: &Case<'_>, injected: &Injected, queue: &Name) -> Option<Finding>
     };
     let dead = case.is_dead(queue, key);
     let what = match (effect, dead) {
-        (Effect::Present(what), true) if !twice(case, queue, key) => {
+        // A second copy may have gone the other way, for example because the broker forgot a rejection.
+        (Effect::Present(what), true) if case.copies(queue, key) < 2 => {
             format!(
                 "{what}, and in the dead-letter queue of {queue} as well; one of both would have been right"
             )
@@ -142,15 +143,9 @@ fn trace(case: &Case<'_>, injected: &Injected, queue: &Name) -> Option<String> {
     let seq = injected.seq?;
     let end = case.end();
     if case.roles.analysis == Some(queue) {
-        end.analysis
-            .iter()
-            .any(|row| row.seq == seq)
-            .then(|| "analysed".into())
+        (!case.rows(seq).is_empty()).then(|| "analysed".into())
     } else if case.roles.tags == Some(queue) {
-        end.links
-            .iter()
-            .any(|(link, _)| *link == seq)
-            .then(|| "tagged".into())
+        (!case.links(seq).is_empty()).then(|| "tagged".into())
     } else if case.roles.renderer == Some(queue) {
         end.rendered
             .as_ref()?
@@ -160,15 +155,6 @@ fn trace(case: &Case<'_>, injected: &Injected, queue: &Name) -> Option<String> {
     } else {
         None
     }
-}
-
-/// A second copy may have gone the other way: one was published, or the broker forgot that it had been rejected.
-fn twice(case: &Case<'_>, queue: &Name, key: &Key) -> bool {
-    let forgotten = case.deliveries_from(queue, key).any(|delivery| {
-        delivery.settled.is_some_and(|settled| settled.how == How::Reject)
-            && case.forgotten(delivery).is_some()
-    });
-    forgotten || case.copies(queue, key) > 1
 }
 
 fn acknowledged(case: &Case<'_>, queue: &Name, key: &Key) -> bool {
@@ -206,10 +192,10 @@ fn tags(case: &Case<'_>, injected: &Injected) -> Effect {
     };
     match injected.seq {
         Some(seq) if !tags.is_empty() => {
-            if tags_of(case, seq).next().is_some() {
-                Effect::Present("tagged".into())
-            } else {
+            if case.links(seq).is_empty() {
                 Effect::Missing("no tags".into())
+            } else {
+                Effect::Present("tagged".into())
             }
         }
         _ => Effect::Invisible,

@@ -1,9 +1,9 @@
-//! `prefetch-bounded`: no channel of a service ever holds more unacknowledged deliveries than the topology allows.
+//! `prefetch-bounded`: no consumer of a service ever holds more unacknowledged deliveries than the topology allows.
 //!
 //! A tap sees an acknowledgement before the broker does, so what is outstanding here never exceeds what is outstanding
-//! for the broker, and a service that sets its prefetch can never be wronged. Each channel is counted by itself: a
-//! connection that is being replaced owes its deliveries until it ends. Whether the declared concurrency is ever
-//! reached is not judged here.
+//! for the broker, and a service that sets its prefetch can never be wronged. Each consumer is counted by
+//! itself, as the broker does: one that was cancelled, or whose connection is being replaced, owes its deliveries
+//! beside the new one. Whether the declared concurrency is ever reached is not judged here.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use super::case::{Case, HARNESS};
 /// The rule's name.
 pub(super) const ID: &str = "prefetch-bounded";
 
-/// Who consumes on a channel, and by how much the outstanding deliveries change at which event.
-type Channel<'a> = (&'a str, BTreeMap<u64, i64>);
+/// Whose consumer it is, and by how much the outstanding deliveries change at which event.
+type Consumer<'a> = (&'a str, BTreeMap<u64, i64>);
 
 /// Judges.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     // +1 at each delivery, -1 at its settlement or at the end of its channel, whichever came first.
-    let mut channels: BTreeMap<(u32, u16), Channel<'_>> = BTreeMap::new();
+    let mut consumers: BTreeMap<_, Consumer<'_>> = BTreeMap::new();
     for delivery in case
         .deliveries
         .iter()
@@ -29,8 +29,8 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
         let Some(service) = delivery.svc.filter(|svc| **svc != HARNESS) else {
             continue;
         };
-        let (_, steps) = channels
-            .entry(delivery.channel)
+        let (_, steps) = consumers
+            .entry((delivery.channel, delivery.consumer))
             .or_insert_with(|| (service, BTreeMap::new()));
         *steps.entry(delivery.n).or_default() += 1;
         let settled = delivery.settled.map(|settled| settled.n);
@@ -40,7 +40,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
         }
     }
     let mut findings = Vec::new();
-    for ((conn, chan), (service, steps)) in channels {
+    for (((conn, chan), _), (service, steps)) in consumers {
         let bound = case
             .topology()
             .service(service)

@@ -50,21 +50,13 @@ fn fail(
         .shown_by(events)
 }
 
-/// It is published by a service that consumes this queue: a retry, if it leads to the same queue.
-fn by_consumer(case: &Case<'_>, queue: &Name, publish: &Published<'_>) -> bool {
-    publish
-        .svc
-        .and_then(|svc| case.topology().service(svc))
-        .is_some_and(|service| service.consumes.as_ref() == Some(queue))
-}
-
 fn retries<'a, 'c>(
     case: &'c Case<'a>,
     queue: &'c Name,
     key: &'c Key,
 ) -> impl DoubleEndedIterator<Item = &'c Published<'a>> {
     case.publishes_to(queue, key)
-        .filter(move |publish| by_consumer(case, queue, publish))
+        .filter(move |publish| case.by_consumer(queue, publish))
 }
 
 fn too_many_retries(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
@@ -105,7 +97,7 @@ fn too_soon(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
     case.deliveries_from(queue, key).filter(|delivery| delivery.retry() > 0).find_map(|delivery| {
         let same = |publish: &&Published<'_>| publish.retry() == delivery.retry() && publish.n < delivery.n;
         // Not a retry, if somebody else sent it with this count in the first place.
-        if case.publishes_to(queue, key).any(|publish| same(&publish) && !by_consumer(case, queue, publish)) {
+        if case.publishes_to(queue, key).any(|publish| same(&publish) && !case.by_consumer(queue, publish)) {
             return None;
         }
         let publish = retries(case, queue, key).find(same)?;
@@ -126,22 +118,7 @@ fn too_soon(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
 fn too_many_deliveries(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
     let (service, consumer) = case.topology().consumer_of(queue)?;
     let deliveries: Vec<_> = case.deliveries_from(queue, key).collect();
-    let published: u64 = case
-        .publishes_to(queue, key)
-        .filter(|publish| !publish.waits && !by_consumer(case, queue, publish))
-        .map(|publish| u64::from(publish.reached))
-        .sum();
-    let returned = deliveries.iter().filter(|delivery| {
-        let willing = delivery
-            .settled
-            .is_some_and(|settled| settled.how == How::Requeue && settled.arrived);
-        !willing && case.back_from(delivery).is_some()
-    });
-    let returned = returned.count() as u64;
-    let forgotten: usize = retries(case, queue, key)
-        .map(|publish| case.kills_after(publish.n).count())
-        .sum();
-    let copies = published.max(1) + returned + forgotten as u64;
+    let copies = case.copies(queue, key).max(1);
     let most = copies * (u64::from(consumer.max_retries) + 1);
     if deliveries.len() as u64 <= most {
         return None;
@@ -184,7 +161,7 @@ pub(super) fn isolation(case: &Case<'_>) -> Vec<Finding> {
             let own = case.publishes_to(queue, key).any(|publish| {
                 publish.n < delivery.n
                     && publish.retry() == delivery.retry()
-                    && (publish.by_harness() || by_consumer(case, queue, publish))
+                    && (publish.by_harness() || case.by_consumer(queue, publish))
             });
             if own || !told.insert((queue, key)) {
                 continue;

@@ -32,7 +32,8 @@ struct Channel<'a> {
     by_sequence: BTreeMap<u64, usize>,
     delivered: Vec<usize>,
     unsettled: BTreeMap<u64, usize>,
-    automatic: BTreeSet<&'a Name>,
+    /// By consumer tag: the event at which it began, and whether it asked for no acknowledgements.
+    consumers: BTreeMap<&'a Name, (u64, bool)>,
     end: Option<End>,
 }
 
@@ -91,12 +92,8 @@ impl<'a> Index<'a> {
                     self.kills.push((event.n, event.at));
                 }
             }
-            Step::Consume {
-                consumer,
-                no_ack: true,
-                ..
-            } => {
-                self.channel(id).automatic.insert(consumer);
+            Step::Consume { consumer, no_ack, .. } => {
+                self.channel(id).consumers.insert(consumer, (event.n, *no_ack));
             }
             Step::Publish { tag, message, .. } => self.publish(event, id, *tag, message),
             Step::Confirm { ok, covers } if self.arrived(event.n) => {
@@ -201,7 +198,7 @@ impl<'a> Index<'a> {
         }
         let i = self.deliveries.len();
         let channel = self.channel(id);
-        let auto = channel.automatic.contains(consumer);
+        let (consumer, auto) = channel.consumers.get(consumer).copied().unwrap_or((0, false));
         channel.delivered.push(i);
         if !auto {
             channel.unsettled.insert(tag, i);
@@ -212,6 +209,7 @@ impl<'a> Index<'a> {
             at: event.at,
             svc: event.svc.as_ref(),
             channel: id,
+            consumer,
             queue,
             message,
             auto,

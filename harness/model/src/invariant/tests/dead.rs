@@ -132,3 +132,22 @@ fn poison_that_was_not_confirmed_may_be_there_or_not() {
     trial.bury("tags", "p");
     accepted(&trial);
 }
+
+#[test]
+fn a_retry_that_was_doubled_dies_twice() {
+    let mut trial = Trial::new();
+    trial.plan_poison("late", &["tags"]);
+    trial.inject("late");
+    trial.deliver("tags", "late");
+    trial.retry("tags", "tags", "late", 1);
+    trial.cut("tags");
+    for _ in 0..2 {
+        trial.wait_ms(1000);
+        let delivery = trial.deliver_retry("tags", "late", Some(3));
+        trial.nack(delivery, false);
+        trial.bury("tags", "late");
+    }
+    assert!(found(RULE, &trial).is_empty());
+    trial.bury("tags", "late");
+    assert_eq!(found(RULE, &trial).len(), 1);
+}

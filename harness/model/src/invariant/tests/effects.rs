@@ -264,3 +264,34 @@ fn a_report_whose_row_is_not_the_same_any_more() {
         ]
     );
 }
+
+#[test]
+fn a_report_without_coordinates_or_in_private_hands_may_be_shown_or_not() {
+    let mut trial = Trial::new();
+    trial.report(1);
+    let row = trial.end.source.get_mut(&1).unwrap();
+    row.insert("latitude".into(), 0.0.into());
+    row.insert("longitude".into(), 0.into());
+    assert!(found(ONCE, &trial).is_empty());
+    let rendered = trial.end.rendered.as_mut().unwrap();
+    rendered.points.clear();
+    rendered.physical = 0;
+    assert!(found(ONCE, &trial).is_empty());
+    assert!(found("no-loss", &trial).is_empty());
+
+    let mut trial = two_digital();
+    trial.expect(2, true, false);
+    accepted(&trial);
+    let rendered = trial.end.rendered.as_mut().unwrap();
+    rendered.brands.insert("Acme".into(), 1);
+    rendered.digital = 1;
+    accepted(&trial);
+    trial.expect(2, false, false);
+    let rendered = trial.end.rendered.as_mut().unwrap();
+    rendered.brands.insert("Acme".into(), 2);
+    assert!(
+        found(ONCE, &trial)
+            .iter()
+            .any(|finding| finding.what.starts_with("brand Acme: the renderer counts 2"))
+    );
+}

@@ -254,3 +254,41 @@ fn declare(what: &str, name: &str, durable: bool) -> Step {
         passive: false,
     }
 }
+
+#[test]
+fn a_cancelled_consumer_owes_its_deliveries_beside_the_new_one() {
+    let mut trial = Trial::new();
+    let consume = |trial: &mut Trial| {
+        trial.on(
+            "tags",
+            Step::Consume {
+                queue: "report-tags".into(),
+                consumer: "c".into(),
+                no_ack: false,
+            },
+        )
+    };
+    for seq in 1..=17 {
+        trial.plan_report(seq, &[]);
+        trial.inject(seq);
+    }
+    consume(&mut trial);
+    (1..=8).for_each(|seq| {
+        trial.deliver("tags", seq);
+    });
+    trial.on(
+        "tags",
+        Step::Cancel {
+            by: Side::Server,
+            consumer: "c".into(),
+            queue: None,
+        },
+    );
+    consume(&mut trial);
+    (9..=16).for_each(|seq| {
+        trial.deliver("tags", seq);
+    });
+    assert!(found(PREFETCH, &trial).is_empty());
+    trial.deliver("tags", 17);
+    assert_eq!(found(PREFETCH, &trial).len(), 1);
+}

@@ -227,3 +227,45 @@ fn a_report_that_is_not_public_ends_with_its_rows() {
     trial.tagged(8);
     accepted(&trial);
 }
+
+#[test]
+fn a_rejection_that_the_broker_forgot_may_leave_both() {
+    let mut trial = Trial::new();
+    trial.plan_report(9, &["bin"]);
+    trial.inject(9);
+    trial.analysed(9);
+    trial.rendered(9);
+    let delivery = trial.deliver("tags", 9);
+    trial.nack(delivery, false);
+    trial.bury("tags", 9);
+    trial.kill_broker();
+    trial.tagged(9);
+    assert!(found(RULE, &trial).is_empty());
+}
+
+#[test]
+fn a_digital_report_is_done_when_the_renderer_has_acknowledged_its_event() {
+    let mut trial = Trial::new();
+    trial.plan_report(4, &[]);
+    trial.inject(4);
+    trial.tagged(4);
+    trial.analysed(4);
+    trial.digital(4, "Acme");
+    let delivery = trial.deliver("renderer", 4);
+    let retry = trial.retry("renderer", "renderer", 4, 1);
+    trial.ack(delivery);
+    // The acknowledgement of a delivery that was handed over for a retry is not the end.
+    let told = found(RULE, &trial);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0]
+            .what
+            .contains(&format!("published for retry 1 at #{retry}")),
+        "{}",
+        told[0].what
+    );
+    trial.wait_ms(1000);
+    let delivery = trial.deliver_retry("renderer", 4, Some(1));
+    trial.ack(delivery);
+    assert!(found(RULE, &trial).is_empty());
+}
