@@ -64,9 +64,8 @@ mod tests {
 
     #[test]
     fn a_stream_never_changes_between_versions() {
-        assert_eq!(Seed(1).derive("pinned"), Seed(1).derive("pinned"));
         assert_eq!(Seed(1).stream("pinned").next_u64(), PINNED);
     }
 
-    const PINNED: u64 = 0;
+    const PINNED: u64 = 4_045_405_929_324_683_827;
 }
