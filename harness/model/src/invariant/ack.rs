@@ -129,8 +129,8 @@ struct Writes<'a> {
 struct Session<'a> {
     /// Keys written since the last commit.
     open: BTreeSet<&'a Key>,
-    /// The statement that waits for its answer.
-    waiting: Option<(u64, Verb)>,
+    /// The statement that waits for its answer, and its keys.
+    waiting: Option<(u64, Verb, &'a [Key])>,
 }
 
 impl<'a> Writes<'a> {
@@ -164,13 +164,13 @@ impl<'a> Writes<'a> {
             Step::Statement { verb, keys, .. } => {
                 self.visible = true;
                 self.unanswered(session);
-                session.waiting = Some((event.n, *verb));
+                session.waiting = Some((event.n, *verb, keys));
+            }
+            Step::DbOk { verb, in_tx, .. } => {
+                let keys = session.waiting.take().map_or(&[][..], |(_, _, keys)| keys);
                 if writing(*verb) {
                     session.open.extend(keys);
                 }
-            }
-            Step::DbOk { verb, in_tx, .. } => {
-                session.waiting = None;
                 if *verb == Verb::Rollback {
                     session.open.clear();
                 } else if *verb == Verb::Commit || (writing(*verb) && !in_tx) {
@@ -188,9 +188,10 @@ impl<'a> Writes<'a> {
 
     /// The answer to the statement before never came: it may have made something durable.
     fn unanswered(&mut self, session: &mut Session<'a>) {
-        if let Some((n, verb)) = session.waiting.take()
+        if let Some((n, verb, keys)) = session.waiting.take()
             && (verb == Verb::Commit || writing(verb))
         {
+            session.open.extend(keys);
             self.durable(session, n);
         }
     }

@@ -3,7 +3,8 @@
 //! A tap writes a frame down *before* it forwards it. So a frame in the ledger was sent by one side, and whether it
 //! came to the other is a second question, which [`Published::reached`] and [`Settled::arrived`] answer as far as it
 //! can be answered: a held frame that was dropped, cut with its connection or never let go did not arrive; anything
-//! else on a connection that later broke may or may not have. Judges give every such doubt to the pipeline.
+//! else on a connection that later broke may or may not have, unless the broker has shown afterwards that it did.
+//! Judges give every doubt that is left to the pipeline.
 //!
 //! Messages whose key is unknown are in the lists, but belong to no report.
 
@@ -99,6 +100,8 @@ pub(super) struct Settled {
     pub(super) how: How,
     /// Nothing is known to have kept it from the broker.
     pub(super) arrived: bool,
+    /// The broker is known to have taken it: what it delivered afterwards shows that.
+    taken: bool,
 }
 
 /// The end of the channel on which something was delivered, by itself or with its connection.
@@ -396,12 +399,12 @@ impl<'a> Case<'a> {
         let requeued = delivery
             .settled
             .filter(|settled| settled.how == How::Requeue && settled.arrived);
-        let broken = delivery.end.filter(|end| {
-            !end.orderly
-                || delivery
-                    .settled
-                    .is_none_or(|settled| !settled.arrived || settled.n > end.n)
-        });
+        let taken = |settled: Settled, end: &End| {
+            settled.taken || (settled.arrived && end.orderly && settled.n < end.n)
+        };
+        let broken = delivery
+            .end
+            .filter(|end| delivery.settled.is_none_or(|settled| !taken(settled, end)));
         requeued
             .map(|settled| settled.at)
             .into_iter()

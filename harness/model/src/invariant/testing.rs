@@ -123,6 +123,11 @@ impl Trial {
         });
     }
 
+    /// Puts an event on another channel of its connection.
+    pub(super) fn move_to(&mut self, n: u64, chan: u16) {
+        self.events[usize::try_from(n).unwrap() - 1].chan = Some(chan);
+    }
+
     /// Changes an event that was told.
     pub(super) fn change(&mut self, n: u64, change: impl FnOnce(&mut Step)) {
         change(&mut self.events[usize::try_from(n).unwrap() - 1].step);

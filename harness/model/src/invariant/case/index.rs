@@ -1,6 +1,6 @@
 //! One pass over the ledger: which publish was confirmed, which delivery was settled, what ended when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::event::{Event, Fate, Message, Side, Step};
 use crate::name::Name;
@@ -25,6 +25,40 @@ pub(super) fn fates(events: &[Event]) -> BTreeMap<u64, Option<Fate>> {
     fates
 }
 
+/// One consumer.
+///
+/// The broker delivers no more than the prefetch allows, and takes settlements in the order in which they were sent: so
+/// its nth delivery shows that it has taken all settlements but the last n - prefetch.
+#[derive(Debug, Default)]
+struct Consumer {
+    /// The event at which it began.
+    began: u64,
+    /// It asked for no acknowledgements.
+    auto: bool,
+    /// Its prefetch; 0 is unlimited, and shows nothing.
+    prefetch: u64,
+    /// Deliveries so far.
+    delivered: u64,
+    /// Settlements that are known to have been taken.
+    taken: u64,
+    /// Settled deliveries that may not have been, in the order in which they were settled.
+    doubtful: VecDeque<usize>,
+}
+
+impl Consumer {
+    /// Counts a delivery and gives those settled ones that it shows to have been taken.
+    fn deliver(&mut self) -> Vec<usize> {
+        self.delivered += 1;
+        let mut taken = Vec::new();
+        while self.prefetch > 0 && self.taken + self.prefetch < self.delivered {
+            let Some(i) = self.doubtful.pop_front() else { break };
+            self.taken += 1;
+            taken.push(i);
+        }
+        taken
+    }
+}
+
 /// One life of a channel.
 #[derive(Debug, Default)]
 struct Channel<'a> {
@@ -32,8 +66,9 @@ struct Channel<'a> {
     by_sequence: BTreeMap<u64, usize>,
     delivered: Vec<usize>,
     unsettled: BTreeMap<u64, usize>,
-    /// By consumer tag: the event at which it began, and whether it asked for no acknowledgements.
-    consumers: BTreeMap<&'a Name, (u64, bool)>,
+    consumers: BTreeMap<&'a Name, Consumer>,
+    /// What the last `basic.qos` asked for; it holds for the consumers that begin after it.
+    prefetch: u64,
     end: Option<End>,
 }
 
@@ -92,8 +127,16 @@ impl<'a> Index<'a> {
                     self.kills.push((event.n, event.at));
                 }
             }
+            Step::Qos { prefetch, .. } => self.channel(id).prefetch = u64::from(*prefetch),
             Step::Consume { consumer, no_ack, .. } => {
-                self.channel(id).consumers.insert(consumer, (event.n, *no_ack));
+                let channel = self.channel(id);
+                let begun = Consumer {
+                    began: event.n,
+                    auto: *no_ack,
+                    prefetch: channel.prefetch,
+                    ..Consumer::default()
+                };
+                channel.consumers.insert(consumer, begun);
             }
             Step::Publish { tag, message, .. } => self.publish(event, id, *tag, message),
             Step::Confirm { ok, covers } if self.arrived(event.n) => {
@@ -198,18 +241,26 @@ impl<'a> Index<'a> {
         }
         let i = self.deliveries.len();
         let channel = self.channel(id);
-        let (consumer, auto) = channel.consumers.get(consumer).copied().unwrap_or((0, false));
+        let (began, auto, taken) = match channel.consumers.get_mut(consumer) {
+            Some(consumer) => (consumer.began, consumer.auto, consumer.deliver()),
+            None => (0, false, Vec::new()),
+        };
         channel.delivered.push(i);
         if !auto {
             channel.unsettled.insert(tag, i);
         }
         let end = channel.end;
+        for i in taken {
+            if let Some(settled) = &mut self.deliveries[i].settled {
+                settled.taken = true;
+            }
+        }
         self.deliveries.push(Delivered {
             n: event.n,
             at: event.at,
             svc: event.svc.as_ref(),
             channel: id,
-            consumer,
+            consumer: began,
             queue,
             message,
             auto,
@@ -218,6 +269,7 @@ impl<'a> Index<'a> {
                 at: event.at,
                 how: How::Ack,
                 arrived: true,
+                taken: true,
             }),
             end,
         });
@@ -234,7 +286,13 @@ impl<'a> Index<'a> {
                 at: event.at,
                 how,
                 arrived,
+                taken: false,
             });
+            let began = self.deliveries[i].consumer;
+            let mut consumers = self.channel(id).consumers.values_mut();
+            if let Some(consumer) = consumers.find(|consumer| arrived && consumer.began == began) {
+                consumer.doubtful.push_back(i);
+            }
             if let Some(queue) = self.deliveries[i].queue {
                 self.active(queue, event);
             }

@@ -104,6 +104,13 @@ impl Trial {
         self.deliver_retry(queue, key, None)
     }
 
+    /// The same, on another channel.
+    pub(in crate::invariant) fn deliver_on(&mut self, chan: u16, queue: &str, key: impl Into<Key>) -> u64 {
+        let n = self.deliver(queue, key);
+        self.move_to(n, chan);
+        n
+    }
+
     /// The same, with a retry counter.
     pub(in crate::invariant) fn deliver_retry(
         &mut self,

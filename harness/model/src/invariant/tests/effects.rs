@@ -295,3 +295,26 @@ fn a_report_without_coordinates_or_in_private_hands_may_be_shown_or_not() {
             .any(|finding| finding.what.starts_with("brand Acme: the renderer counts 2"))
     );
 }
+
+#[test]
+fn a_frame_that_is_still_held_has_not_arrived() {
+    let mut trial = Trial::new();
+    trial.plan_report(1, &[]);
+    let publish = trial.publish(1);
+    trial.say(crate::event::Step::Held {
+        fault: "f".into(),
+        event: publish,
+    });
+    trial.rows(1);
+    assert_eq!(found(PHANTOMS, &trial).len(), 1);
+}
+
+#[test]
+fn totals_leave_out_what_the_renderer_rejected() {
+    let mut trial = two_digital();
+    trial.bury("renderer", 2);
+    let rendered = trial.end.rendered.as_mut().unwrap();
+    rendered.brands.insert("Acme".into(), 1);
+    rendered.digital = 1;
+    assert!(found(ONCE, &trial).is_empty());
+}

@@ -196,3 +196,26 @@ fn a_service_that_was_killed_may_end() {
     trial.container("tags", "exited", Some(137));
     assert_eq!(found(ALIVE, &trial).len(), 1);
 }
+
+#[test]
+fn a_queue_that_nobody_consumes_keeps_what_it_has() {
+    let mut trial = Trial::new();
+    trial.plan.topology.services.remove("tags");
+    trial.plan_report(1, &["bin"]);
+    trial.inject(1);
+    trial.analysed(1);
+    trial.rendered(1);
+    let state = trial.end.queues.get_mut("report-tags").unwrap();
+    (state.ready, state.consumers) = (1, 0);
+    accepted(&trial);
+}
+
+#[test]
+fn a_service_that_the_scenario_stops_may_end() {
+    let mut trial = Trial::new();
+    trial.report(1);
+    trial.container("tags", "stopped", Some(0));
+    trial.container("tags", "exited", Some(0));
+    trial.container("tags", "started", None);
+    accepted(&trial);
+}

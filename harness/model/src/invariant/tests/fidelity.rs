@@ -115,3 +115,21 @@ fn null_is_absent_and_a_float_may_be_written_either_way() {
         body["analysis"][0]["created_at"] = json!("another time");
     }));
 }
+
+#[test]
+fn a_language_twice_is_wrong_and_a_column_that_differs_from_run_to_run_is_not_looked_at() {
+    let twice = with_event(|body| {
+        let first = body["analysis"][0].clone();
+        body["analysis"].as_array_mut().unwrap().push(first);
+    });
+    assert!(
+        found(RULE, &twice)[0]
+            .what
+            .ends_with("/analysis is in en, de, en; each of en, de once would be right")
+    );
+
+    let mut other = with_event(|body| body["analysis"][0]["summary"] = json!("another summary"));
+    assert_eq!(found(RULE, &other).len(), 1);
+    other.plan.topology.effects.analysis.ignore.push("summary".into());
+    accepted(&other);
+}

@@ -200,6 +200,7 @@ fn a_new_connection_starts_from_nothing() {
 fn messages_and_queues_that_a_broker_would_forget() {
     let mut trial = Trial::new();
     let queue = trial.on("tags", declare("queue", "report-tags", false));
+    trial.on("tags", declare("queue", "report-tags", false));
     trial.on("tags", declare("queue", "amq.gen-private", false));
     trial.on("tags", declare("exchange", "cleanapp", true));
     trial.report(1);
@@ -291,4 +292,87 @@ fn a_cancelled_consumer_owes_its_deliveries_beside_the_new_one() {
     assert!(found(PREFETCH, &trial).is_empty());
     trial.deliver("tags", 17);
     assert_eq!(found(PREFETCH, &trial).len(), 1);
+}
+
+#[test]
+fn what_was_rolled_back_or_refused_is_not_written_by_the_next_commit() {
+    for answer in [Verb::Rollback, Verb::Other] {
+        let mut trial = Trial::new();
+        tagged(&mut trial, 1);
+        tagged(&mut trial, 2);
+        let delivery = trial.deliver("analysis", 1);
+        if answer == Verb::Rollback {
+            trial.query("analyzer", Verb::Insert, &[1], true);
+            trial.query("analyzer", Verb::Rollback, &[], false);
+        } else {
+            let keys = vec![crate::name::Key::from(1)];
+            let sql = "INSERT ..".to_owned();
+            trial.db(
+                "analyzer",
+                Step::Statement {
+                    verb: Verb::Insert,
+                    sql,
+                    prepared: true,
+                    keys,
+                },
+            );
+            trial.db(
+                "analyzer",
+                Step::DbErr {
+                    verb: Verb::Insert,
+                    code: 1213,
+                    text: "deadlock".into(),
+                },
+            );
+        }
+        trial.analysed(2);
+        trial.ack(delivery);
+        trial.rows(1);
+        announced(&mut trial, 1);
+        trial.rendered(2);
+        let findings = found(ACK, &trial);
+        assert_eq!(findings.len(), 1, "{answer:?}");
+        assert_eq!(findings[0].keys[0], "1");
+    }
+}
+
+#[test]
+fn a_database_link_that_cannot_be_read_is_not_judged() {
+    let mut trial = Trial::new();
+    tagged(&mut trial, 1);
+    trial.db(
+        "analyzer",
+        Step::Statement {
+            verb: Verb::Select,
+            sql: "SELECT 1".into(),
+            prepared: false,
+            keys: vec![],
+        },
+    );
+    let delivery = trial.deliver("analysis", 1);
+    trial.ack(delivery);
+    trial.rows(1);
+    announced(&mut trial, 1);
+    assert_eq!(found(ACK, &trial).len(), 1);
+    trial.db(
+        "analyzer",
+        Step::Opaque {
+            to: Backend::Database,
+            why: "compressed".into(),
+        },
+    );
+    assert!(found(ACK, &trial).is_empty());
+}
+
+#[test]
+fn what_goes_past_the_topology_may_be_transient() {
+    let mut trial = Trial::new();
+    trial.report(1);
+    trial.change(15, |step| {
+        if let Step::Publish { message, .. } = step {
+            message.persistent = false;
+            message.exchange = "metrics".into();
+        }
+    });
+    assert!(found(DURABLE, &trial).is_empty());
 }
