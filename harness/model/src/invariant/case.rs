@@ -146,6 +146,11 @@ impl Delivered<'_> {
         self.end.is_none() && self.settled.is_none_or(|settled| !settled.arrived)
     }
 
+    /// It went to the harness.
+    pub(super) fn to_harness(&self) -> bool {
+        self.svc.is_some_and(|svc| *svc == HARNESS)
+    }
+
     /// Its retry counter; 0 without one.
     pub(super) fn retry(&self) -> i64 {
         self.message.retry.unwrap_or(0)
@@ -212,7 +217,13 @@ impl<'a> Case<'a> {
                 sent.entry(key).or_default().push(i);
             }
         }
-        for (i, delivery) in index.deliveries.iter().enumerate() {
+        // What the harness takes out of a queue to look at it is no delivery to the pipeline.
+        let services = index
+            .deliveries
+            .iter()
+            .enumerate()
+            .filter(|(_, delivery)| !delivery.to_harness());
+        for (i, delivery) in services {
             if let (Some(queue), Some(key)) = (delivery.queue, &delivery.message.key) {
                 traffic
                     .entry(queue)
@@ -322,7 +333,7 @@ impl<'a> Case<'a> {
             .map(|i| &self.publishes[*i])
     }
 
-    /// Deliveries of this key from this work queue.
+    /// Deliveries of this key from this work queue to services.
     pub(super) fn deliveries_from(
         &self,
         queue: &Name,
@@ -352,9 +363,9 @@ impl<'a> Case<'a> {
         self.sent(key).any(Published::promised)
     }
 
-    /// It puts a message back that came from this queue: through a retry queue, or by the queue's own consumer.
+    /// A service puts a message back that came from this queue: through a retry queue, or as the queue's own consumer.
     pub(super) fn is_retry(&self, queue: &Name, publish: &Published<'_>) -> bool {
-        publish.waits || self.by_consumer(queue, publish)
+        (publish.waits && !publish.by_harness()) || self.by_consumer(queue, publish)
     }
 
     /// A service that consumes this queue published it.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::Step;
+use crate::event::{Event, Step};
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
 
@@ -57,7 +57,8 @@ fn declarations(case: &Case<'_>) -> Vec<Finding> {
     let (queues, exchanges) = (queues(case), exchanges(case));
     let mut told = BTreeSet::new();
     let mut findings = Vec::new();
-    for event in case.events() {
+    let harness = |event: &&Event| event.svc.as_ref().is_some_and(|svc| *svc == HARNESS);
+    for event in case.events().filter(|event| !harness(event)) {
         let Step::Declare {
             what,
             name,

@@ -8,6 +8,7 @@ mod end;
 mod fidelity;
 mod links;
 mod loss;
+mod outside;
 mod registry;
 mod retries;
 mod vacuous;

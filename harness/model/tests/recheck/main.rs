@@ -1,0 +1,59 @@
+//! A stored trial is judged again, as it was and with one thing changed at a time.
+//!
+//! The evidence in this folder was written by a run of `pipeline::golden_path` against containers: one report and one
+//! canary. So the invariants are tried here against what services, broker and database really do, and not only against
+//! what a test says they do. It has to be taken anew when the format of the ledger changes, and then be judged before
+//! it is kept.
+
+mod change;
+mod mutations;
+
+use std::collections::BTreeSet;
+
+use harness_model::evidence::Evidence;
+use harness_model::invariant::{ALL, judge};
+use harness_model::ledger::Ledger;
+
+use mutations::MUTATIONS;
+
+fn stored() -> Evidence {
+    Evidence {
+        plan: serde_json::from_str(include_str!("plan.json")).expect("a plan"),
+        ledger: Ledger::read(&include_bytes!("ledger.jsonl")[..]).expect("a ledger"),
+        end: serde_json::from_str(include_str!("end_state.json")).expect("an end state"),
+    }
+}
+
+/// The rules that find something.
+fn rules(evidence: &Evidence) -> BTreeSet<String> {
+    judge(evidence).into_iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn a_stored_trial_that_passed_passes_again() {
+    let findings = judge(&stored());
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
+fn each_change_is_found_by_the_rules_that_it_breaks_and_by_no_other() {
+    let mut wrong = Vec::new();
+    for (name, mutate, expected) in MUTATIONS {
+        let mut evidence = stored();
+        mutate(&mut evidence);
+        assert_ne!(evidence, stored(), "{name} changes nothing");
+        let found = rules(&evidence);
+        let expected: BTreeSet<_> = expected.iter().map(|rule| (*rule).to_owned()).collect();
+        if found != expected {
+            wrong.push(format!("{name}: found by {found:?}, expected {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_rule_finds_some_change() {
+    let tried: BTreeSet<_> = MUTATIONS.iter().flat_map(|(.., rules)| *rules).copied().collect();
+    let all: BTreeSet<_> = ALL.iter().map(|invariant| invariant.id).collect();
+    assert_eq!(tried, all);
+}

@@ -1,0 +1,510 @@
+//! What may be wrong with a trial, and which rules have to say so.
+
+use harness_model::event::{Backend, Covered, Event, Step, StepKind, Verb};
+use harness_model::evidence::{DeadLetter, Evidence, Expect};
+use harness_model::fault::{FaultKind, FaultPlan, Target};
+use harness_model::name::{Key, Name};
+
+use crate::change::{
+    REPORT, ack, delivery, events, forget, message, of, publish, queue, rendered, repeat, row, say, steps,
+};
+
+/// A name, a change, and the rules that find it.
+type Mutation = (&'static str, fn(&mut Evidence), &'static [&'static str]);
+
+/// One thing wrong at a time.
+pub(crate) const MUTATIONS: &[Mutation] = &[
+    // --- what is left ---------------------------------------------------------------------------------------------
+    (
+        "a row is missing",
+        |e| {
+            e.end
+                .analysis
+                .retain(|row| row.seq != REPORT || row.language != "de");
+        },
+        &["event-fidelity", "no-loss"],
+    ),
+    (
+        "all rows are missing",
+        |e| e.end.analysis.retain(|row| row.seq != REPORT),
+        &["effects-once", "event-fidelity", "no-loss"],
+    ),
+    (
+        "a row is there twice",
+        |e| {
+            let again = row(e).clone();
+            e.end.analysis.push(again);
+        },
+        &["effects-once"],
+    ),
+    (
+        "a row in another language",
+        |e| row(e).language = "fr".into(),
+        &["effects-once", "event-fidelity", "no-loss"],
+    ),
+    (
+        "a row of nobody",
+        |e| row(e).seq = 99,
+        &["event-fidelity", "no-loss", "no-phantoms"],
+    ),
+    (
+        "a field of a row differs",
+        |e| drop(row(e).fields.insert("severity_level".into(), 0.9.into())),
+        &["event-fidelity"],
+    ),
+    (
+        "a field of the report differs",
+        |e| {
+            drop(
+                e.end
+                    .source
+                    .get_mut(&REPORT)
+                    .unwrap()
+                    .insert("description".into(), "other".into()),
+            );
+        },
+        &["event-fidelity"],
+    ),
+    (
+        "the report was changed",
+        |e| drop(e.end.source_after.insert(REPORT, "other".into())),
+        &["source-unchanged"],
+    ),
+    (
+        "the report is gone",
+        |e| drop(e.end.source_after.remove(&REPORT)),
+        &["source-unchanged"],
+    ),
+    (
+        "a link is missing",
+        |e| drop(e.end.links.remove(0)),
+        &["effects-once"],
+    ),
+    (
+        "all links of the report are missing",
+        |e| e.end.links.retain(|(seq, _)| *seq != REPORT),
+        &["effects-once", "no-loss"],
+    ),
+    (
+        "a link is there twice",
+        |e| e.end.links.push(e.end.links[0].clone()),
+        &["effects-once"],
+    ),
+    (
+        "a link to the tag of another report",
+        |e| e.end.links.push((REPORT, "canary".into())),
+        &["effects-once"],
+    ),
+    (
+        "a tag of nobody",
+        |e| {
+            e.end.tags.insert("other".into(), 1);
+        },
+        &["effects-once", "no-phantoms"],
+    ),
+    (
+        "a tag counts one too many",
+        |e| *e.end.tags.get_mut("litter").unwrap() += 1,
+        &["effects-once"],
+    ),
+    (
+        "a point is missing",
+        |e| {
+            rendered(e).points.retain(|seq| *seq != REPORT);
+            rendered(e).physical -= 1;
+        },
+        &["no-loss"],
+    ),
+    (
+        "a point is there twice",
+        |e| rendered(e).points.push(REPORT),
+        &["effects-once"],
+    ),
+    (
+        "a total counts one too many",
+        |e| rendered(e).physical += 1,
+        &["effects-once"],
+    ),
+    (
+        "a brand of nobody",
+        |e| {
+            rendered(e).brands.insert("Acme".into(), 1);
+            rendered(e).digital = 1;
+        },
+        &["effects-once"],
+    ),
+    (
+        "a good report among the dead letters",
+        |e| bury(e, Some(REPORT.into())),
+        &["dlq-exact", "no-loss"],
+    ),
+    ("a dead letter of nobody", |e| bury(e, None), &["dlq-exact"]),
+    (
+        "a message is left",
+        |e| queue(e, "report-tags").ready = 1,
+        &["at-rest"],
+    ),
+    (
+        "a retry is left",
+        |e| queue(e, "report-tags.retry").ready = 1,
+        &["at-rest"],
+    ),
+    (
+        "a queue does not come to rest",
+        |e| queue(e, "report-tags").stable = false,
+        &["at-rest"],
+    ),
+    (
+        "a consumer is gone",
+        |e| queue(e, "report-tags").consumers = 0,
+        &["recovered"],
+    ),
+    (
+        "a service has ended",
+        |e| service(e, |state| state.running = false),
+        &["process-alive"],
+    ),
+    (
+        "a service is not well",
+        |e| service(e, |state| state.health = 503),
+        &["process-alive"],
+    ),
+    (
+        "a queue was not read",
+        |e| {
+            e.end.queues.remove("report-tags");
+        },
+        &["not-vacuous"],
+    ),
+    (
+        "the renderer was not asked",
+        |e| e.end.rendered = None,
+        &["not-vacuous"],
+    ),
+    // --- what was asked for ---------------------------------------------------------------------------------------
+    (
+        "nobody injected it",
+        |e| e.plan.injected.retain(|injected| injected.canary),
+        &["no-phantoms"],
+    ),
+    (
+        "it is not public",
+        |e| expect(e, |public, rendered| (*public, *rendered) = (false, false)),
+        &["effects-once"],
+    ),
+    (
+        "it is not to be shown",
+        |e| expect(e, |_, rendered| *rendered = false),
+        &["effects-once"],
+    ),
+    (
+        "it is poison",
+        |e| {
+            let queues = ["analysis".into()].into();
+            e.plan.injected[0].expect = Expect::DeadLetter {
+                queues,
+                hash: "0".into(),
+            };
+        },
+        &["dlq-exact", "effects-once", "no-loss", "no-phantoms"],
+    ),
+    (
+        "a step must be seen that was not",
+        |e| {
+            e.plan.must_see.insert(StepKind::Blocked);
+        },
+        &["not-vacuous"],
+    ),
+    (
+        "a fault never came",
+        |e| {
+            e.plan.faults.push(FaultPlan {
+                id: "f".into(),
+                what: FaultKind::Kill {
+                    target: Target::Broker,
+                },
+                when: None,
+            });
+        },
+        &["not-vacuous"],
+    ),
+    (
+        "fewer deliveries in hand are declared",
+        |e| {
+            // The canary comes while the report is still in hand.
+            events(e, |events| events.retain(|event| !ack("tags", event)));
+            e.plan.topology.services.get_mut("tags").unwrap().prefetch = 1;
+        },
+        &["at-rest", "prefetch-bounded"],
+    ),
+    // --- what happened --------------------------------------------------------------------------------------------
+    (
+        "an acknowledgement is missing",
+        |e| forget(e, |event| ack("tags", event)),
+        &["at-rest"],
+    ),
+    (
+        "acknowledged and lost",
+        |e| {
+            forget(e, |event| {
+                event.step.kind() == StepKind::Statement && of("tags", event)
+            });
+            e.end.links.retain(|(seq, _)| *seq != REPORT);
+            e.end.tags.retain(|tag, _| tag == "canary");
+        },
+        &["no-loss"],
+    ),
+    (
+        "neither acknowledged nor done",
+        |e| {
+            forget(e, |event| ack("tags", event));
+            e.end.links.retain(|(seq, _)| *seq != REPORT);
+            e.end.tags.retain(|tag, _| tag == "canary");
+        },
+        &["at-rest", "no-loss"],
+    ),
+    (
+        "acknowledged on arrival",
+        |e| events(e, |events| early(events, "tags")),
+        &["ack-after-effect"],
+    ),
+    (
+        "acknowledged on arrival by the analyzer",
+        |e| events(e, |events| early(events, "analyzer")),
+        &["ack-after-effect"],
+    ),
+    (
+        "never committed",
+        |e| forget(e, |event| commit(event) && of("tags", event)),
+        &["ack-after-effect"],
+    ),
+    (
+        "no acknowledgements wanted",
+        |e| {
+            steps(e, |step| {
+                if let Step::Consume { queue, no_ack, .. } = step {
+                    *no_ack = *queue == "report-tags";
+                }
+            });
+        },
+        &["ack-after-effect"],
+    ),
+    (
+        "delivered twice",
+        |e| {
+            repeat(e, |event| delivery("tags", event), |step| tag(step, 9));
+            repeat(e, |event| ack("tags", event), |step| tag(step, 9));
+        },
+        &["explained-duplicates"],
+    ),
+    (
+        "delivered for a retry of nobody",
+        |e| {
+            steps(e, |step| {
+                if let Step::Deliver {
+                    queue: Some(queue),
+                    message,
+                    ..
+                } = step
+                    && *queue == "report-tags"
+                {
+                    message.retry = Some(1);
+                }
+            });
+        },
+        &["sibling-isolation"],
+    ),
+    (
+        "retried too often",
+        |e| {
+            repeat(
+                e,
+                |event| publish("analyzer", event),
+                |step| {
+                    let message = message(step).unwrap();
+                    (message.exchange, message.retry) = ("cleanapp-retry.report-analyze".into(), Some(9));
+                },
+            );
+        },
+        &["retries-bounded"],
+    ),
+    (
+        "the event was never published",
+        |e| {
+            forget(e, |event| {
+                publish("analyzer", event) || delivery("renderer", event)
+            });
+            rendered(e).points.retain(|seq| *seq != REPORT);
+            rendered(e).physical -= 1;
+        },
+        &["no-loss"],
+    ),
+    (
+        "the event says something else",
+        |e| {
+            steps(e, |step| {
+                if let Step::Publish { message, .. } = step
+                    && let Some(body) = &mut message.body
+                {
+                    *body = body.replace("\"severity_level\":0.4", "\"severity_level\":0.5");
+                }
+            });
+        },
+        &["event-fidelity"],
+    ),
+    (
+        "the event is no JSON",
+        |e| {
+            steps(e, |step| {
+                if let Some(body) = message(step).and_then(|message| message.body.as_mut()) {
+                    body.truncate(40);
+                }
+            });
+        },
+        &["event-fidelity"],
+    ),
+    (
+        "events were not recorded",
+        |e| {
+            steps(e, |step| {
+                if let Some(message) = message(step) {
+                    message.body = None;
+                }
+            });
+        },
+        &["not-vacuous"],
+    ),
+    (
+        "the message never came to the broker",
+        |e| forget(e, |event| publish("harness", event)),
+        &["no-phantoms"],
+    ),
+    (
+        "an event is transient",
+        |e| {
+            steps(e, |step| {
+                if let Step::Publish { message, .. } = step {
+                    message.persistent = message.routing_key != "report.analysed";
+                }
+            });
+        },
+        &["durable-topology"],
+    ),
+    (
+        "a queue is transient",
+        |e| {
+            steps(e, |step| {
+                if let Step::Declare { durable, .. } = step {
+                    *durable = false;
+                }
+            });
+        },
+        &["durable-topology"],
+    ),
+    (
+        "a service ended by itself",
+        |e| {
+            say(
+                e,
+                Step::Container {
+                    name: "tags".into(),
+                    change: "exited".into(),
+                    exit: Some(1),
+                },
+            );
+        },
+        &["process-alive"],
+    ),
+    (
+        "the canary never came",
+        |e| forget(e, |event| event.step.kind() == StepKind::Recovered),
+        &["recovered"],
+    ),
+    (
+        "the canary came late",
+        |e| {
+            steps(e, |step| {
+                if let Step::Recovered { ms, .. } = step {
+                    *ms = 30_001;
+                }
+            });
+        },
+        &["recovered"],
+    ),
+    (
+        "a link could not be read",
+        |e| {
+            say(
+                e,
+                Step::Opaque {
+                    to: Backend::Broker,
+                    why: "TLS".into(),
+                },
+            );
+        },
+        &["not-vacuous"],
+    ),
+    (
+        "a frame is still held",
+        |e| {
+            say(
+                e,
+                Step::Held {
+                    fault: "f".into(),
+                    event: 1,
+                },
+            );
+        },
+        &["not-vacuous"],
+    ),
+];
+
+fn bury(evidence: &mut Evidence, key: Option<Key>) {
+    let letter = DeadLetter {
+        key,
+        hash: "0".into(),
+        size: 1,
+        reason: Some("rejected".into()),
+    };
+    evidence.end.dead.get_mut("tags").unwrap().push(letter);
+}
+
+fn service(evidence: &mut Evidence, change: impl Fn(&mut harness_model::evidence::ServiceState)) {
+    change(evidence.end.services.get_mut("tags").unwrap());
+}
+
+fn expect(evidence: &mut Evidence, change: impl Fn(&mut bool, &mut bool)) {
+    if let Expect::Effect { public, rendered, .. } = &mut evidence.plan.injected[0].expect {
+        change(public, rendered);
+    }
+}
+
+fn commit(event: &Event) -> bool {
+    let verb = match &event.step {
+        Step::Statement { verb, .. } | Step::DbOk { verb, .. } => *verb,
+        _ => return false,
+    };
+    verb == Verb::Commit
+}
+
+/// The acknowledgement comes right after its delivery.
+fn early(events: &mut Vec<Event>, svc: &str) {
+    let from = events.iter().position(|event| ack(svc, event)).unwrap();
+    let mut event = events.remove(from);
+    let to = events.iter().position(|event| delivery(svc, event)).unwrap();
+    event.at = events[to].at;
+    events.insert(to + 1, event);
+}
+
+/// Gives a delivery or its acknowledgement another tag.
+fn tag(step: &mut Step, new: u64) {
+    match step {
+        Step::Deliver { tag, .. } => *tag = new,
+        Step::Ack { covers } => {
+            let queue: Option<Name> = covers[0].queue.clone();
+            let key = covers[0].key.clone();
+            *covers = vec![Covered { tag: new, key, queue }];
+        }
+        _ => {}
+    }
+}
