@@ -166,7 +166,9 @@ fn socket(path: &str) -> Result<(), String> {
     if Path::new(path).exists() {
         Ok(())
     } else {
-        Err(format!("there is no {path}"))
+        Err(format!(
+            "no engine: there is no {path}; start one or set DOCKER_HOST, `harness doctor` says more"
+        ))
     }
 }
 

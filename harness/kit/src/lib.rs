@@ -38,6 +38,7 @@ pub mod fault;
 pub mod files;
 mod golden;
 pub mod pipeline;
+pub mod remains;
 pub mod scenario;
 pub mod strangers;
 mod tracker;

@@ -109,6 +109,7 @@ impl Command {
                 with_runtime(|runtime| runtime.block_on(kit.bench(&settings, &names, runs, out)))
             }
             Self::PoolServer { args } => {
+                crate::logging::init_stderr(&settings.log)?;
                 with_runtime(|runtime| runtime.block_on(kit.pool_server(&settings, &args)))
             }
         }

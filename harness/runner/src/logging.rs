@@ -39,6 +39,21 @@ pub fn init(filter: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// For a process that serves trials and is none, such as the pool: everything that passes `filter` goes to stderr.
+///
+/// # Errors
+/// The filter cannot be used.
+pub fn init_stderr(filter: &str) -> Result<(), Refusal> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| Refusal::config(format!("HARNESS_LOG: `{filter}` cannot be used: {error}")))?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    drop(Registry::default().with(lines.with_filter(filter)).try_init());
+    Ok(())
+}
+
 struct TrialFile;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TrialFile {

@@ -25,9 +25,9 @@ const SIZE: usize = 1024;
 const WINDOW: usize = 256;
 /// Round trips for one reading of the latency.
 const ROUND_TRIPS: usize = 2_000;
-/// Sessions, and statements of each, for one reading of the database's throughput.
-const SESSIONS: usize = 4;
-const STATEMENTS: usize = 1_000;
+/// Sessions, and transactions of each, for one reading of the database's throughput.
+const SESSIONS: usize = 8;
+const TRANSACTIONS: usize = 500;
 
 /// A lease with a virtual host and a schema, and the two ways to a backend: direct, and through a tap that writes its
 /// ledger to a file as in a trial.
@@ -213,7 +213,7 @@ pub(super) async fn amqp(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failu
     ])
 }
 
-/// Inserts and reads on several sessions, then one read at a time.
+/// Transactions on several sessions, then one read at a time.
 pub(super) async fn mysql(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failure> {
     let bench = Bench::open(stack, Backend::Database, Mode::Shared).await?;
     load::make_table(&bench.direct)
@@ -224,10 +224,10 @@ pub(super) async fn mysql(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fail
         let mut rates = Vec::new();
         let mut latencies = Vec::new();
         for at in [&bench.direct, &bench.tapped] {
-            let took = load::statements(at, SESSIONS, STATEMENTS)
+            let took = load::transactions(at, SESSIONS, TRANSACTIONS)
                 .await
                 .map_err(|error| failed(&error))?;
-            rates.push((2 * SESSIONS * STATEMENTS) as f64 / took.as_secs_f64());
+            rates.push((SESSIONS * TRANSACTIONS) as f64 / took.as_secs_f64());
             let mut times = load::read_one_by_one(at, ROUND_TRIPS)
                 .await
                 .map_err(|error| failed(&error))?;
@@ -250,7 +250,7 @@ pub(super) async fn mysql(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fail
     }
     bench.close().await?;
     Ok(vec![
-        ratio("mysql throughput", &throughput, "stmt/s"),
+        ratio("mysql throughput", &throughput, "tx/s"),
         added("mysql added latency p50", &p50, 0.15),
         added("mysql added latency p99", &p99, 0.3),
     ])

@@ -1,6 +1,9 @@
 //! Whether a trigger is exact: a fault at ack n leaves n - 1 acknowledged messages, by the broker's own count.
 //!
-//! A quorum queue never forgets an ack, so what it still holds after the fault tells how many acks have reached it.
+//! A quorum queue never forgets an ack, so what it still holds after the fault tells how many acks have reached it. That
+//! the acks before the nth were *forwarded* is certain, that the broker has *taken* them is not: a reset right behind
+//! them can overtake them. So the fault waits for the broker's own sign. With a full prefetch window, the delivery that
+//! follows ack n - 1 is sent only when that ack has been applied, and the delivery is seen by the tap.
 
 use harness_model::event::{Backend, Fate, StepKind};
 use harness_model::fault::{Cut, Pattern, Trigger};
@@ -22,8 +25,12 @@ use crate::environment::Stack;
 const CUTS: u32 = 200;
 /// Broker kills for each run asked for.
 const KILLS: u32 = 4;
-/// Messages in the queue before each fault.
+/// Messages in the queue before each fault: enough to keep the window full past the last ack.
 const MESSAGES: u64 = 60;
+/// The consumer's prefetch.
+const PREFETCH: u16 = 16;
+/// The last ack at which a fault is triggered.
+const LAST: u64 = 40;
 /// The queue.
 const QUEUE: &str = "exact";
 /// Longest time for the queue's count to settle; after a restart a quorum queue elects its leader first.
@@ -66,11 +73,11 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
     let (mut cuts, mut kills) = (Found::default(), Found::default());
     let mut ready = 0;
     for _ in 0..CUTS * runs.max(1) {
-        let nth = random.random_range(1..=MESSAGES);
+        let nth = random.random_range(1..=LAST);
         cuts.take(fault(stack, &mut bench, nth, &mut ready, false).await?);
     }
     for _ in 0..KILLS * runs.max(1) {
-        let nth = random.random_range(1..=MESSAGES);
+        let nth = random.random_range(1..=LAST);
         kills.take(fault(stack, &mut bench, nth, &mut ready, true).await?);
     }
     bench.close().await?;
@@ -78,6 +85,22 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
         cuts.measure("trigger exact, link cuts"),
         kills.measure("trigger exact, broker kills"),
     ])
+}
+
+/// Waits for the `count`th delivery after event `before`.
+async fn delivered(bench: &Bench, before: u64, count: u64) {
+    loop {
+        let seen = bench.recorder.len();
+        let found = bench.recorder.with(|events| {
+            let news = events.iter().rev().take_while(|event| event.n > before);
+            news.filter(|event| event.step.kind() == StepKind::Deliver)
+                .count() as u64
+        });
+        if found >= count {
+            return;
+        }
+        bench.recorder.past(seen).await;
+    }
 }
 
 /// Fills the queue up, faults at ack `nth`, and gives how many acks more (or less) than `nth - 1` have reached the
@@ -97,11 +120,17 @@ async fn fault(
         nth,
         on: Pattern::new(StepKind::Ack),
     };
+    let before = bench.recorder.len();
     let gate = bench.recorder.arm("bench".into(), trigger);
     let at = bench.tapped.clone();
-    let consumer = tokio::spawn(async move { load::consume_until_cut(&at, QUEUE, 16).await });
+    let consumer = tokio::spawn(async move { load::consume_until_cut(&at, QUEUE, PREFETCH).await });
     let fired = tokio::time::timeout(Duration::from_secs(30), gate.fired()).await;
     fired.map_err(|_| Failure::invalid(format!("ack number {nth} never came; {} did", gate.count())))?;
+
+    let taken = delivered(bench, before, nth - 1 + u64::from(PREFETCH));
+    tokio::time::timeout(Duration::from_secs(30), taken)
+        .await
+        .map_err(|_| Failure::invalid(format!("the broker did not take the acks before number {nth}")))?;
 
     if kill {
         bench.tap.backend_down().await;
@@ -130,7 +159,8 @@ async fn fault(
         bench.tap.cut(Cut::Rst).await;
         gate.release(Fate::Cut);
     }
-    drop(consumer.await);
+    // A client may take its time to notice that its connection is gone; nobody waits for it.
+    consumer.abort();
 
     let expected = MESSAGES - (nth - 1);
     let at = bench.direct.clone();

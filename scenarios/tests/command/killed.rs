@@ -1,0 +1,78 @@
+//! SIGKILL of a run, of its whole process group and of the pool; Ctrl-C. After each of them nothing of ours is left, and
+//! a container that is not ours still runs.
+
+use crate::support::{CLEAN, Site, signal};
+
+/// An image that is there once anything has run.
+fn image(site: &Site) -> String {
+    let output = site.run(&["images"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let broker = text.lines().find(|line| line.starts_with("broker")).unwrap();
+    broker.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_killed_run_gives_its_leases_back() {
+    let site = Site::new();
+    let stranger = site.observer.stranger("stranger-run", &image(&site)).unwrap();
+    let mut child = site.in_bodies(&["run", "pipeline::batch"], 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The pool outlives the run and takes down what the trial has left, then, after its linger, itself.
+    let of_trial = |found: &[String]| !found.iter().any(|one| one.starts_with("lease"));
+    site.observer
+        .wait("the lease to end", &site.state(), CLEAN, of_trial)
+        .unwrap();
+    site.assert_clean();
+    assert!(site.observer.end(stranger).unwrap());
+}
+
+#[test]
+fn a_killed_process_group_leaves_nothing() {
+    let site = Site::new();
+    let stranger = site.observer.stranger("stranger-group", &image(&site)).unwrap();
+    let mut child = site.in_bodies(&["run", "--jobs", "2", "pipeline::batch", "pipeline::corpus"], 2);
+    signal("KILL", &format!("-{}", child.id()));
+    child.wait().unwrap();
+    site.assert_clean();
+    assert!(site.observer.end(stranger).unwrap());
+}
+
+#[test]
+fn what_a_killed_pool_has_left_goes_with_the_next_command() {
+    let site = Site::new();
+    let stranger = site.observer.stranger("stranger-pool", &image(&site)).unwrap();
+    let mut child = site.in_bodies(&["run", "pipeline::batch"], 1);
+    let alive = std::fs::read_dir(site.state()).unwrap().find_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.strip_suffix(".alive").map(str::to_owned)
+    });
+    let alive = alive.expect("a pool lives");
+    let pid = alive.rsplit('-').next().unwrap();
+    signal("KILL", pid);
+    // The run notices that its lease is gone when it gives it back, or earlier.
+    let status = child.wait().unwrap();
+    assert_eq!(
+        status.code(),
+        Some(102),
+        "the pool's end is infra, not a failure of the pipeline"
+    );
+    assert!(
+        !site.observer.remains(&site.state()).unwrap().is_empty(),
+        "the killed pool has left something"
+    );
+    let output = site.run(&["gc"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(site.observer.remains(&site.state()).unwrap().is_empty());
+    assert!(site.observer.end(stranger).unwrap());
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_trial_tidies_up() {
+    let site = Site::new();
+    let mut child = site.in_bodies(&["run", "pipeline::batch"], 1);
+    signal("INT", &child.id().to_string());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    site.assert_clean();
+}
