@@ -46,6 +46,9 @@ const QUIESCE_DEADLINE: Duration = Duration::from_secs(50);
 /// Longest time from the last healing to the canary's last effect: reconnects come after 1, 3, 7 and 15 s.
 const RECOVERY_BUDGET: Duration = Duration::from_secs(30);
 
+/// Longest time from the canary's last effect to healthy answers from every service.
+const HEALTH_BUDGET: Duration = Duration::from_secs(20);
+
 /// Pipelines of one topology on one engine.
 #[derive(Debug)]
 pub struct Stack {
@@ -154,6 +157,14 @@ impl Environment for Stack {
                 let ms = recovery_ms(world, begin);
                 for key in reports.keys() {
                     world.note(None, Step::Recovered { key: key.clone(), ms });
+                }
+                if let Err(timed_out) = pipeline.healthy(HEALTH_BUDGET).await {
+                    world.note(
+                        None,
+                        Step::Note {
+                            text: timed_out.to_string(),
+                        },
+                    );
                 }
                 pipeline.at_rest(reports.keys(), QUIESCE_DEADLINE).await
             }

@@ -306,6 +306,23 @@ impl Pipeline {
         collect::canonical_ledger(&self.world, reports.keys())
     }
 
+    /// Waits until every service says that it is healthy. One that works again may still say otherwise for a while: its
+    /// health speaks of its publisher as well, which reconnects in its own time.
+    pub(crate) async fn healthy(&self, within: Duration) -> Result<(), wait::TimedOut> {
+        wait::until("every service to be healthy", within, || async {
+            let services = self.world.services.lock().await;
+            for (role, running) in services.iter() {
+                running
+                    .health()
+                    .await
+                    .verdict
+                    .map_err(|cause| format!("{role}: {cause}"))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits for and records the whole way of one more report; see [`crate::environment`].
     pub(crate) async fn follow(&self, reports: &Reports, within: Duration) -> Result<u64, wait::TimedOut> {
         let world = &self.world;
