@@ -246,6 +246,11 @@ pub(crate) fn image_paths(paths: &Paths) -> ImagePaths {
     ImagePaths::new(files::root(), paths.dir().to_string_lossy().into_owned())
 }
 
+/// The role under which the image of a one-shot step is resolved.
+pub(crate) fn step_role(name: &str) -> String {
+    format!("step {name}")
+}
+
 /// What has to be resolved, and by role, which of them it takes.
 pub(crate) fn specs(
     topology: &Topology,
@@ -265,7 +270,13 @@ pub(crate) fn specs(
         .services
         .iter()
         .map(|(role, service)| (role.as_str(), service.image.as_str()));
-    for (role, reference) in backends.into_iter().chain(services) {
+    let steps: Vec<_> = topology
+        .steps
+        .iter()
+        .filter_map(|step| Some((step_role(&step.name), step.image.as_deref()?)))
+        .collect();
+    let steps = steps.iter().map(|(role, image)| (role.as_str(), *image));
+    for (role, reference) in backends.into_iter().chain(services).chain(steps) {
         let chosen = overridden.contains(role)
             || (overridden.contains("services") && topology.service(role).is_some());
         if let Some(first) = by_reference.get(reference) {

@@ -35,6 +35,7 @@ use serde_json::json;
 use sha2::Digest as _;
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::commands::step_role;
 use crate::cx::Cx;
 use crate::world::{LinkId, Log, World, lock};
 use crate::{collect, fault, files, workload};
@@ -384,7 +385,8 @@ impl Stack {
         let site = self.site(&grant, &labels);
         let links = Self::links(world, &Name::new(HARNESS))?;
         for step in &self.topology.steps {
-            if let Some(image) = &step.image {
+            if step.image.is_some() {
+                let image = &self.image(&step_role(&step.name))?.reference;
                 service::run_step(&site, step, image, &links)
                     .await
                     .map_err(|error| Failure::infra(error.to_string()))?;

@@ -5,4 +5,5 @@
 
 mod killed;
 mod refused;
+mod seeded;
 mod support;
