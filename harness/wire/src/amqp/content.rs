@@ -1,8 +1,7 @@
 //! A method with its content: put together frame by frame, and read once it is whole.
 
-use harness_model::event::Message;
+use harness_model::event::{Message, body_hash};
 use harness_model::name::{Key, Name};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::frame::{Frame, undecodable};
 use super::table::{self, Properties};
@@ -110,7 +109,7 @@ impl Content {
         Message {
             key: key(properties.message_id.as_deref(), body, settings),
             size: body.len() as u64,
-            hash: format!("{:016x}", xxh3_64(body)),
+            hash: body_hash(body),
             persistent: properties.persistent,
             retry: properties.retry,
             death: properties.death,

@@ -7,7 +7,7 @@ mod methods;
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame, gen_frame};
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, constants, exchange, queue};
 use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
-use harness_model::event::{Covered, Message, Side, Step};
+use harness_model::event::{Covered, Message, Side, Step, body_hash};
 
 use super::{AmqpCodec, AmqpOptions};
 use crate::codec::{Codec, Direction, Unit};
@@ -94,7 +94,7 @@ fn message(exchange: &str, key: &str, body: &str, of: Option<&str>) -> Message {
         routing_key: key.into(),
         key: of.map(Into::into),
         size: body.len() as u64,
-        hash: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(body.as_bytes())),
+        hash: body_hash(body.as_bytes()),
         ..Message::default()
     }
 }
