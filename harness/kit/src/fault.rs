@@ -12,19 +12,19 @@
 
 mod cut_link;
 mod kill;
+mod life;
 mod restart;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self::life::{Life, State};
+use crate::world::{World, lock};
 use harness_model::event::{Backend, Fate, FaultChange, Step, StepKind};
 use harness_model::fault::{Cut, FaultKind, FaultPlan, Pattern, Target, Trigger};
 use harness_model::name::{Key, Name};
 use harness_runner::environment::Failure;
 use harness_wire::recorder::Gate;
-use tokio::sync::watch;
-
-use crate::world::{World, lock};
 
 /// Longest wait for a trigger, when the scenario does not say otherwise.
 const FIRE_DEADLINE: Duration = Duration::from_mins(1);
@@ -169,20 +169,11 @@ impl When {
     }
 }
 
-/// How far a fault has come.
-#[derive(Debug, Clone, PartialEq)]
-enum State {
-    Waiting,
-    Bitten(String),
-    Failed(Failure),
-    Healed,
-}
-
 /// A fault of a trial.
 pub(crate) struct Armed {
     pub(crate) plan: FaultPlan,
     gate: Mutex<Option<Arc<Gate>>>,
-    state: watch::Sender<State>,
+    life: Life,
 }
 
 /// A fault that was asked for. It is healed at the end of the trial if the scenario does not do it.
@@ -228,7 +219,7 @@ pub(crate) fn arm(world: &Arc<World>, fault: Fault) -> Result<Outage, Failure> {
     let armed = Arc::new(Armed {
         plan,
         gate: Mutex::new(gate),
-        state: watch::Sender::new(State::Waiting),
+        life: Life::new(),
     });
     log.faults.push(Arc::clone(&armed));
     drop(log);
@@ -288,7 +279,13 @@ async fn drive(outage: Outage) {
     // The gate stays where the healer finds it as well.
     let gate = lock(&armed.gate).clone();
     if let Some(gate) = &gate {
-        gate.fired().await;
+        tokio::select! {
+            _ = gate.fired() => {}
+            () = armed.life.disarmed() => return,
+        }
+    }
+    if !armed.life.begin() {
+        return;
     }
     let done = match &armed.plan.what {
         FaultKind::Kill { target } => kill::inject(world, target).await,
@@ -309,21 +306,12 @@ async fn drive(outage: Outage) {
             Fate::Forwarded
         });
     }
-    let state = match done {
-        Ok(proof) => {
-            let change = FaultChange::Bitten { proof: proof.clone() };
-            world.note(
-                None,
-                Step::Fault {
-                    id: armed.plan.id.clone(),
-                    change,
-                },
-            );
-            State::Bitten(proof)
-        }
-        Err(failure) => State::Failed(failure),
-    };
-    armed.state.send_replace(state);
+    let outcome = done.map(|proof| {
+        let change = FaultChange::Bitten { proof };
+        let id = armed.plan.id.clone();
+        world.note(None, Step::Fault { id, change });
+    });
+    armed.life.injected(outcome);
 }
 
 /// What becomes of the held frame when the fault is in effect.
@@ -358,35 +346,37 @@ impl Outage {
     pub async fn bitten(&self) -> Result<Bitten, Failure> {
         self.world
             .waiting_for(format!("{} to take effect", self.armed.describe()));
-        let mut state = self.armed.state.subscribe();
-        let waited = tokio::time::timeout(FIRE_DEADLINE, state.wait_for(|state| *state != State::Waiting));
-        let state = match waited.await {
-            Ok(Ok(state)) => state.clone(),
-            Ok(Err(_)) | Err(_) => {
-                return Err(Failure::invalid(format!(
-                    "{} did not happen within {} s",
-                    self.armed.describe(),
-                    FIRE_DEADLINE.as_secs()
-                )));
-            }
-        };
-        match state {
-            State::Failed(failure) => Err(failure),
-            State::Waiting | State::Bitten(_) | State::Healed => Ok(Bitten { outage: self.clone() }),
+        match tokio::time::timeout(FIRE_DEADLINE, self.armed.life.settled()).await {
+            Ok(State::Failed(failure)) => Err(failure),
+            Ok(State::Disarmed) => Err(Failure::invalid(format!(
+                "{} was called off",
+                self.armed.describe()
+            ))),
+            Ok(_) => Ok(Bitten { outage: self.clone() }),
+            Err(_) => Err(Failure::invalid(format!(
+                "{} did not happen within {} s",
+                self.armed.describe(),
+                FIRE_DEADLINE.as_secs()
+            ))),
         }
     }
 
     /// Undoes it and proves that it is undone. Disarms it if it has not fired.
     pub(crate) async fn heal(&self) -> Result<(), Failure> {
         let Self { world, armed } = self;
-        // One that waits for its trigger still: nothing to undo, and nobody is to be held up by it any more.
-        if let Some(gate) = lock(&armed.gate).take() {
-            gate.release(Fate::Forwarded);
-        }
-        let state = armed.state.borrow().clone();
-        if !matches!(state, State::Bitten(_)) {
+        if armed.life.disarm() {
+            // Nobody is to be held up by it any more.
+            if let Some(gate) = lock(&armed.gate).take() {
+                gate.release(Fate::Forwarded);
+            }
             return Ok(());
         }
+        let bitten = match armed.life.settled().await {
+            State::Bitten => true,
+            // Whatever was done before the proof failed is undone; a link of which nothing was cut needs no healing.
+            State::Failed(_) if !matches!(armed.plan.what, FaultKind::CutLink { .. }) => false,
+            _ => return Ok(()),
+        };
         world.waiting_for(format!("{} to be healed", armed.plan.what));
         let proof = match &armed.plan.what {
             FaultKind::Kill { target } => kill::heal(world, target).await,
@@ -397,14 +387,12 @@ impl Outage {
                 how,
             } => cut_link::heal(world, service, *backend, *how).await,
         }?;
-        world.note(
-            None,
-            Step::Fault {
-                id: armed.plan.id.clone(),
-                change: FaultChange::Healed { proof },
-            },
-        );
-        armed.state.send_replace(State::Healed);
+        if bitten {
+            let change = FaultChange::Healed { proof };
+            let id = armed.plan.id.clone();
+            world.note(None, Step::Fault { id, change });
+        }
+        armed.life.healed();
         Ok(())
     }
 }
