@@ -209,49 +209,31 @@ impl Messenger {
     }
 
     async fn channel_within(&mut self, within: Duration) -> Result<Channel, MessengerError> {
-        let begin = tokio::time::Instant::now();
-        let mut last = None;
-        // A refused dial answers at once, so a down broker is asked again in steps, as `wait` does for everything.
-        let waited = crate::wait::until("a connection to the broker", within, || {
-            let connecting = connect(self.addr, &self.user, &self.password, &self.vhost);
-            let usable = self
-                .open
-                .as_ref()
-                .filter(|(connection, _)| connection.status().connected());
-            let open = usable.map(|(_, channel)| channel.clone());
-            async move {
-                match open {
-                    Some(channel) => Ok((None, channel)),
-                    None => connecting
-                        .await
-                        .map(|(c, channel)| (Some(c), channel))
-                        .map_err(|e| e.to_string()),
-                }
-            }
-        })
-        .await;
-        match waited {
-            Ok((Some(connection), channel)) => {
-                self.open = Some((connection, channel.clone()));
-                Ok(channel)
-            }
-            Ok((None, channel)) => Ok(channel),
-            Err(timed_out) => {
-                last.replace(timed_out.to_string());
-                Err(MessengerError {
-                    what: format!("connect to the broker ({:.1} s)", begin.elapsed().as_secs_f64()),
-                    cause: last.unwrap_or_default(),
-                })
-            }
+        if let Some(channel) = self.usable() {
+            return Ok(channel);
         }
+        let opened = crate::wait::until("a connection to the broker", within, || async {
+            connect(self.addr, &self.user, &self.password, &self.vhost)
+                .await
+                .map_err(|error| error.to_string())
+        });
+        let (connection, channel) = opened.await.map_err(|timed_out| MessengerError {
+            what: "connect to the broker".to_owned(),
+            cause: timed_out.to_string(),
+        })?;
+        self.open = Some((connection, channel.clone()));
+        Ok(channel)
+    }
+
+    /// The channel, if it and its connection still stand.
+    fn usable(&self) -> Option<Channel> {
+        let (connection, channel) = self.open.as_ref()?;
+        (connection.status().connected() && channel.status().connected()).then(|| channel.clone())
     }
 
     async fn channel(&mut self) -> Result<Channel, MessengerError> {
-        if let Some((connection, channel)) = &self.open
-            && connection.status().connected()
-            && channel.status().connected()
-        {
-            return Ok(channel.clone());
+        if let Some(channel) = self.usable() {
+            return Ok(channel);
         }
         let (connection, channel) = connect(self.addr, &self.user, &self.password, &self.vhost).await?;
         self.open = Some((connection, channel.clone()));
