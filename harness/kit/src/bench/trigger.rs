@@ -13,7 +13,9 @@ use harness_stack::load;
 use harness_stack::pool::Mode;
 use harness_stack::{backend, wait};
 use rand::RngExt as _;
+use std::cell::Cell;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 use harness_model::seed::Seed;
 
@@ -164,38 +166,26 @@ async fn fault(
 
     let expected = MESSAGES - (nth - 1);
     let at = bench.direct.clone();
-    let mut messenger = Messenger::new(at.addr, &at.user, &at.password, &at.name);
-    let mut agreed = 0;
-    let mut last = 0;
+    let messenger = Mutex::new(Messenger::new(at.addr, &at.user, &at.password, &at.name));
+    let (last, agreed) = (Cell::new(0), Cell::new(0));
     // The count is read until it stands at what it should be, or until the deadline: then it is what it is.
-    let counted = {
-        let messenger = tokio::sync::Mutex::new(&mut messenger);
-        let state = std::cell::RefCell::new((&mut agreed, &mut last));
-        wait::until("the queue's count to settle", COUNT_DEADLINE, || async {
-            let depth = messenger
-                .lock()
-                .await
-                .depth(QUEUE)
-                .await
-                .map_err(|error| error.to_string())?;
-            let mut state = state.borrow_mut();
-            *state.1 = depth.ready;
-            *state.0 = if depth.ready == expected && depth.consumers == 0 {
-                *state.0 + 1
-            } else {
-                0
-            };
-            if *state.0 >= 3 {
-                Ok(())
-            } else {
-                Err(format!("{} ready", depth.ready))
-            }
-        })
-        .await
-    };
-    messenger.close().await;
+    let counted = wait::until("the queue's count to settle", COUNT_DEADLINE, || async {
+        let depth = messenger.lock().await.depth(QUEUE).await;
+        let depth = depth.map_err(|error| error.to_string())?;
+        last.set(depth.ready);
+        let good = depth.ready == expected && depth.consumers == 0;
+        agreed.set(if good { agreed.get() + 1 } else { 0 });
+        if agreed.get() >= 3 {
+            Ok(())
+        } else {
+            Err(format!("{} ready", depth.ready))
+        }
+    })
+    .await;
+    messenger.lock().await.close().await;
     // Not settling at the expected count is what is measured, not a failure to measure.
     drop(counted);
+    let last = last.get();
     *ready = last;
     Ok(expected.cast_signed() - last.cast_signed())
 }

@@ -152,14 +152,6 @@ impl Lease {
             }
         }
     }
-
-    /// Resolves when the pool goes away under a trial that still holds its lease.
-    pub async fn lost(&mut self) -> LeaseError {
-        match self.connection.answer().await {
-            Ok(other) => self.connection.lost(&format!("unexpected answer {other:?}")),
-            Err(error) => error,
-        }
-    }
 }
 
 async fn lease_on(
