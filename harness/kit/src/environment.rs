@@ -471,18 +471,16 @@ impl Stack {
             }
             answer.verdict
         });
-        let ended = self.engine.wait_exit(&running.container);
-        let failed = tokio::select! {
-            healthy = healthy => healthy.err().map(|timed_out| timed_out.to_string()),
-            exit = ended => Some(match exit {
-                Ok(code) => format!("{role} ended with code {code} before it was healthy"),
-                Err(error) => error.to_string(),
-            }),
-        };
-        if let Some(cause) = failed {
-            let log = self.engine.logs_tail(&running.container, 20).await;
-            let log = log.unwrap_or_else(|error| error.to_string());
-            return Err(Failure::infra(format!("{cause}; its last log lines:\n{log}")));
+        let infra = |error: &dyn std::fmt::Display| Failure::infra(error.to_string());
+        tokio::select! {
+            healthy = healthy => if let Err(timed_out) = healthy {
+                let log = self.engine.logs_tail(&running.container, service::LOG_TAIL).await;
+                let log = log.unwrap_or_else(|error| error.to_string());
+                return Err(Failure::infra(format!("{timed_out}; its last log lines:\n{log}")));
+            },
+            ended = Running::ended(&self.engine, role, &running.container) => {
+                return Err(ended.map_or_else(|error| infra(&error), |ended| infra(&ended)));
+            }
         }
         world.services.lock().await.insert(role.clone(), running);
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use harness_model::name::Name;
 use harness_model::topology::template::{Address, TemplateError, Values};
@@ -12,6 +13,12 @@ use crate::client;
 use crate::container::{Container, ContainerError, Launch};
 use crate::engine::{Engine, EngineError};
 use crate::pool::{Grant, LEASE_LABEL, NetworkInfo, POOL_LABEL, STATE_LABEL};
+
+/// How many log lines an error shows.
+pub const LOG_TAIL: usize = 20;
+
+/// Longest time that a container without an address takes to have ended.
+const ADDRESSLESS: Duration = Duration::from_secs(5);
 
 /// How a service of a trial reaches its backends: the addresses of its taps, and the trial's credentials.
 #[derive(Debug, Clone)]
@@ -56,6 +63,16 @@ pub enum ServiceError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It ended at once.
+    #[error("{role} ended with code {code} before it was healthy; its last log lines:\n{log}")]
+    Ended {
+        /// The service.
+        role: Name,
+        /// Its exit code.
+        code: i64,
+        /// The end of its log.
+        log: String,
+    },
     /// A migration or other one-shot step that did not exit with 0.
     #[error("step {name} ended with code {code}; its last log lines:\n{log}")]
     Step {
@@ -172,7 +189,16 @@ impl Running {
         };
         let handle = Container::start(&launch).await?;
         let container = handle.id().to_owned();
-        let ip = engine.container_ip(&container, &network).await?;
+        let ip = match engine.container_ip(&container, &network).await {
+            Ok(ip) => ip,
+            // One that ends gives its address back, and only then counts as ended.
+            Err(error) => {
+                let ended = tokio::time::timeout(ADDRESSLESS, Self::ended(engine, role, &container));
+                return Err(ended
+                    .await
+                    .map_or_else(|_| error.into(), |ended| ended.unwrap_or_else(Into::into)));
+            }
+        };
         Ok(Self {
             role: role.clone(),
             container,
@@ -180,6 +206,18 @@ impl Running {
             service: service.clone(),
             network,
             handle,
+        })
+    }
+
+    /// What to say of a service that has ended before it was healthy: its exit code and its last log lines.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn ended(engine: &Engine, role: &Name, container: &str) -> Result<ServiceError, EngineError> {
+        Ok(ServiceError::Ended {
+            role: role.clone(),
+            code: engine.wait_exit(container).await?,
+            log: engine.logs_tail(container, LOG_TAIL).await?,
         })
     }
 
@@ -278,7 +316,7 @@ pub async fn run_step(
     let container = Container::start(&launch).await?;
     let code = engine.wait_exit(container.id()).await?;
     if code != 0 {
-        let log = engine.logs_tail(container.id(), 20).await?;
+        let log = engine.logs_tail(container.id(), LOG_TAIL).await?;
         return Err(ServiceError::Step {
             name: step.name.clone(),
             code,
