@@ -249,15 +249,13 @@ fn resolve(world: &World, nth: u64, when: When) -> Result<Trigger, Failure> {
                 })
         })
         .transpose()?;
-    Ok(Trigger {
-        nth,
-        on: Pattern {
-            step: when.step,
-            by: when.by,
-            queue,
-            key: when.key,
-        },
-    })
+    let on = Pattern {
+        by: when.by,
+        queue,
+        key: when.key,
+        ..Pattern::new(when.step)
+    };
+    Ok(Trigger::nth(nth, on))
 }
 
 fn check_target(world: &World, what: &FaultKind) -> Result<(), Failure> {
@@ -270,6 +268,7 @@ fn check_target(world: &World, what: &FaultKind) -> Result<(), Failure> {
         }
         | FaultKind::CutLink { service, .. } => world.tap(service, Backend::Broker).map(drop),
         FaultKind::Kill { .. } | FaultKind::Restart { .. } => Ok(()),
+        other => Err(Failure::invalid(format!("{other} is not offered"))),
     }
 }
 
@@ -295,6 +294,7 @@ async fn drive(outage: Outage) {
             backend,
             how,
         } => cut_link::inject(world, service, *backend, *how).await,
+        other => Err(Failure::invalid(format!("{other} is not offered"))),
     };
     // Only now, with the fault in effect, does the held frame learn its fate: it died with its connection, or, if that
     // still stands, it goes on.
@@ -321,6 +321,7 @@ fn fate(what: &FaultKind) -> Fate {
             how: Cut::HalfOpen, ..
         } => Fate::Forwarded,
         FaultKind::Kill { .. } | FaultKind::CutLink { .. } | FaultKind::Restart { .. } => Fate::Cut,
+        _ => Fate::Forwarded,
     }
 }
 
@@ -386,6 +387,7 @@ impl Outage {
                 backend,
                 how,
             } => cut_link::heal(world, service, *backend, *how).await,
+            _ => Ok("it was never injected".to_owned()),
         }?;
         if bitten {
             let change = FaultChange::Healed { proof };

@@ -128,6 +128,13 @@ pub enum Verb {
     Other,
 }
 
+impl Verb {
+    /// It changes rows.
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Insert | Self::Update | Self::Delete | Self::Replace)
+    }
+}
+
 /// What became of a frame that a trigger held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -455,6 +462,19 @@ pub enum Step {
         /// Milliseconds from the last healing to the canary's last effect.
         ms: u64,
     },
+    /// A request of a service to somebody outside the pipeline, as the harness answers it.
+    Upstream {
+        /// Whom it asked, by the name in the topology.
+        name: Name,
+        /// The report it is about, if that can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+        /// Status of the answer; 0 if there is none, or none that is whole.
+        status: u16,
+        /// The fault that answers in the place of a good answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Name>,
+    },
     /// Something worth knowing to a reader.
     Note {
         /// The text.
@@ -504,10 +524,19 @@ pub enum StepKind {
     Health,
     Depth,
     Recovered,
+    Upstream,
     Note,
 }
 
 impl Step {
+    /// The first word of a statement, or of the one that is answered.
+    pub fn verb(&self) -> Option<Verb> {
+        match self {
+            Self::Statement { verb, .. } | Self::DbOk { verb, .. } | Self::DbErr { verb, .. } => Some(*verb),
+            _ => None,
+        }
+    }
+
     /// Which kind of step this is.
     pub fn kind(&self) -> StepKind {
         match self {
@@ -548,6 +577,7 @@ impl Step {
             Self::Health { .. } => StepKind::Health,
             Self::Depth { .. } => StepKind::Depth,
             Self::Recovered { .. } => StepKind::Recovered,
+            Self::Upstream { .. } => StepKind::Upstream,
             Self::Note { .. } => StepKind::Note,
         }
     }
@@ -562,6 +592,7 @@ impl Step {
                 covers.iter().filter_map(|covered| covered.key.as_ref()).collect()
             }
             Self::Statement { keys, .. } => keys.iter().collect(),
+            Self::Upstream { key, .. } => key.iter().collect(),
             Self::Inject { key, .. } | Self::Recovered { key, .. } => vec![key],
             _ => Vec::new(),
         }
@@ -570,8 +601,18 @@ impl Step {
 
 impl fmt::Display for StepKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The JSON word is the one that ledgers show; a second spelling would only confuse.
-        let word = serde_json::to_string(self).map_err(|_| fmt::Error)?;
-        f.pad(word.trim_matches('"'))
+        json_word(self, f)
     }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        json_word(self, f)
+    }
+}
+
+/// The JSON word is the one that ledgers show; a second spelling would only confuse.
+fn json_word(value: &impl Serialize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let word = serde_json::to_string(value).map_err(|_| fmt::Error)?;
+    f.pad(word.trim_matches('"'))
 }

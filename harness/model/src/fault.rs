@@ -1,12 +1,19 @@
 //! Faults, the events they wait for, and the schedule that makes a trial repeatable.
 //!
-//! A schedule never contains a time: a fault fires when the nth event that matches a [`Pattern`] is seen on the wire.
+//! A schedule never contains a time at which something happens: a fault fires when its [`Trigger`] does, on an event
+//! of the ledger. (How long a frame is delayed or how slow a link is are properties of a fault, not of its start.)
+
+mod matcher;
+mod trigger;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Backend, Event, StepKind};
-use crate::name::{Key, Name};
+use crate::event::Backend;
+use crate::name::Name;
 use crate::seed::Seed;
+
+pub use self::matcher::{Matcher, Seen};
+pub use self::trigger::{MessageState, On, Pattern, Phase, Trigger};
 
 /// What a fault is aimed at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +23,7 @@ pub enum Target {
     Broker,
     /// The database's container.
     Database,
-    /// The container of a service.
+    /// The container of a service, or of one instance of it: the second one of `tags` is `tags-2`.
     Service(Name),
 }
 
@@ -42,7 +49,65 @@ pub enum Cut {
     HalfOpen,
 }
 
-/// One kind of disturbance, with what it is done to.
+/// How badly a link carries bytes, in both directions. Zero means: as without the fault.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Shape {
+    /// Every chunk of bytes waits so many milliseconds.
+    pub latency_ms: u32,
+    /// And up to so many more, drawn from the fault's own random stream.
+    pub jitter_ms: u32,
+    /// No more than so many bytes a second pass in each direction.
+    pub bytes_per_second: u32,
+    /// Bytes are written in pieces of at most this size, each with a write of its own.
+    pub slice: u32,
+}
+
+/// What is done to a frame that matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FrameAction {
+    /// It waits so many milliseconds, and what is behind it in its direction waits with it.
+    Delay(u32),
+    /// It is taken out of the stream.
+    Drop,
+    /// It is sent twice.
+    Duplicate,
+    /// It is sent after the next frame of its direction.
+    Reorder,
+    /// A statement is not executed; the client is given this error code of the server instead, with the server's
+    /// transaction in the state that the error leaves it in: 1213 (deadlock) rolls it back, 1205 (lock wait timeout)
+    /// leaves it open.
+    Refuse(u16),
+}
+
+/// What a broker runs out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resource {
+    /// Memory: publishers are blocked above the high watermark.
+    Memory,
+    /// Disk: publishers are blocked below the free limit.
+    Disk,
+}
+
+/// What a service outside the pipeline does to requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Misbehaviour {
+    /// It answers with this status.
+    Status(u16),
+    /// It answers rightly, but only after so many milliseconds.
+    Slow(u32),
+    /// It takes the request and never answers.
+    Never,
+    /// It answers 200 with a body that is no answer.
+    Garbage,
+    /// It ends the connection in the middle of the body.
+    CutBody,
+}
+
+/// One kind of disturbance, with what it is done to. Queues, exchanges and services are meant by their roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FaultKind {
@@ -51,10 +116,20 @@ pub enum FaultKind {
         /// What is killed.
         target: Target,
     },
-    /// SIGTERM, wait for the exit, start again: what an operator's restart does.
+    /// SIGTERM and wait for the exit; healing starts it again. What an operator's restart does.
     Restart {
         /// What is restarted.
         target: Target,
+    },
+    /// Its processes stand still; healing lets them go on.
+    Pause {
+        /// What is paused.
+        target: Target,
+    },
+    /// A service is given so little memory that the kernel kills it; healing gives it what it had and starts it.
+    OutOfMemory {
+        /// The service.
+        service: Name,
     },
     /// One service's connections to a backend are cut; a new dial succeeds at once (`Fin`, `Rst`) or after healing
     /// (`HalfOpen`).
@@ -66,34 +141,98 @@ pub enum FaultKind {
         /// How.
         how: Cut,
     },
-}
-
-/// Which events count for a trigger. An absent field matches everything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pattern {
-    /// The kind of step.
-    pub step: StepKind,
-    /// The service on whose link it is seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Name>,
-    /// The queue, by its name on the broker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<Name>,
-    /// The message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<Key>,
-}
-
-/// Fires at the `nth` match of `on`.
-///
-/// A frame that settles several deliveries at once (`multiple`) counts once for each of them; it is the frame in which
-/// the nth occurs that fires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trigger {
-    /// Which match, counted from 1.
-    pub nth: u64,
-    /// What is counted.
-    pub on: Pattern,
+    /// One service's link to a backend carries bytes badly until it is healed.
+    ShapeLink {
+        /// The service.
+        service: Name,
+        /// The backend.
+        backend: Backend,
+        /// How badly.
+        shape: Shape,
+    },
+    /// Something is done to every frame that matches, until it is healed or the limit is reached.
+    Frames {
+        /// Which frames.
+        on: Pattern,
+        /// What is done.
+        does: FrameAction,
+        /// To so many of them at most; absent means to all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+    },
+    /// The broker raises an alarm and blocks all publishers.
+    Alarm {
+        /// What it has run out of.
+        resource: Resource,
+    },
+    /// The broker closes all connections of a service, as an operator can ask it to.
+    CloseConnections {
+        /// The service.
+        service: Name,
+    },
+    /// The broker closes a service's channel with 406: an ack of the service reaches it twice.
+    CloseChannel {
+        /// The service.
+        service: Name,
+    },
+    /// A queue is deleted, which cancels its consumers; healing makes it again, with its bindings, unless a service has.
+    DeleteQueue {
+        /// The queue.
+        queue: Name,
+    },
+    /// Another queue of the same name but with other arguments stands in the place of a queue; healing puts the right
+    /// one back.
+    RedeclareQueue {
+        /// The queue.
+        queue: Name,
+    },
+    /// The ready messages of a queue are thrown away. There is no healing.
+    PurgeQueue {
+        /// The queue.
+        queue: Name,
+    },
+    /// A queue's bindings are removed; healing makes them again.
+    Unbind {
+        /// The queue.
+        queue: Name,
+    },
+    /// An exchange is deleted, with all bindings to it; healing makes them again.
+    DeleteExchange {
+        /// The exchange.
+        exchange: Name,
+    },
+    /// The policy by which a queue dead-letters is removed; healing makes it again.
+    DropPolicy {
+        /// The queue.
+        queue: Name,
+    },
+    /// The retry queue of a queue is deleted; healing makes it again.
+    DropRetryQueue {
+        /// The queue.
+        queue: Name,
+    },
+    /// The services' user may no longer write, read or configure; healing allows it again. Connections stay.
+    RevokePermissions,
+    /// The database refuses new connections and has ended the services' own: error 1226.
+    ExhaustConnections,
+    /// A transaction of somebody else locks the rows of the analyses, and the gaps between them.
+    LockRows,
+    /// Somebody else has locked the table of analyses for writing.
+    LockTable,
+    /// The database refuses every write: error 1290.
+    ReadOnly,
+    /// The database's disk is full.
+    DiskFull,
+    /// A service outside the pipeline misbehaves.
+    Upstream {
+        /// Its name in the topology.
+        name: Name,
+        /// How.
+        does: Misbehaviour,
+        /// To so many requests at most; absent means to all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+    },
 }
 
 /// One fault of a schedule.
@@ -131,62 +270,83 @@ pub struct Schedule {
     pub workload: Workload,
 }
 
-impl Pattern {
-    /// All events of one kind.
-    pub fn new(step: StepKind) -> Self {
-        Self {
-            step,
-            by: None,
-            queue: None,
-            key: None,
-        }
+/// The word for a backend in sentences.
+fn word(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Broker => "broker",
+        Backend::Database => "database",
     }
+}
 
-    /// How often `event` counts: the number of messages in it that match, or 1 for a step without messages.
-    pub fn count(&self, event: &Event) -> u64 {
-        use crate::event::Step;
-        if event.step.kind() != self.step || self.by.as_ref().is_some_and(|by| event.svc.as_ref() != Some(by))
-        {
-            return 0;
-        }
-        let queue = |queue: Option<&Name>| self.queue.is_none() || self.queue.as_ref() == queue;
-        let key = |key: Option<&Key>| self.key.is_none() || self.key.as_ref() == key;
-        match &event.step {
-            Step::Ack { covers } | Step::Nack { covers, .. } | Step::Confirm { covers, .. } => covers
-                .iter()
-                .filter(|covered| queue(covered.queue.as_ref()) && key(covered.key.as_ref()))
-                .count()
-                as u64,
-            Step::Deliver {
-                queue: from, message, ..
-            } => u64::from(queue(from.as_ref()) && key(message.key.as_ref())),
-            Step::Publish { message, .. } | Step::Return { message, .. } => {
-                u64::from(self.queue.is_none() && key(message.key.as_ref()))
-            }
-            Step::Consume { queue: from, .. } | Step::Depth { queue: from, .. } => {
-                u64::from(queue(Some(from)) && self.key.is_none())
-            }
-            step => u64::from(
-                self.queue.is_none()
-                    && (self.key.is_none() || step.keys().into_iter().any(|found| key(Some(found)))),
-            ),
+impl FaultKind {
+    /// The word in a schedule that names this kind.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Kill { .. } => "kill",
+            Self::Restart { .. } => "restart",
+            Self::Pause { .. } => "pause",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::CutLink { .. } => "cut-link",
+            Self::ShapeLink { .. } => "shape-link",
+            Self::Frames { .. } => "frames",
+            Self::Alarm { .. } => "alarm",
+            Self::CloseConnections { .. } => "close-connections",
+            Self::CloseChannel { .. } => "close-channel",
+            Self::DeleteQueue { .. } => "delete-queue",
+            Self::RedeclareQueue { .. } => "redeclare-queue",
+            Self::PurgeQueue { .. } => "purge-queue",
+            Self::Unbind { .. } => "unbind",
+            Self::DeleteExchange { .. } => "delete-exchange",
+            Self::DropPolicy { .. } => "drop-policy",
+            Self::DropRetryQueue { .. } => "drop-retry-queue",
+            Self::RevokePermissions => "revoke-permissions",
+            Self::ExhaustConnections => "exhaust-connections",
+            Self::LockRows => "lock-rows",
+            Self::LockTable => "lock-table",
+            Self::ReadOnly => "read-only",
+            Self::DiskFull => "disk-full",
+            Self::Upstream { .. } => "upstream",
         }
     }
 }
 
-impl std::fmt::Display for Trigger {
+impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} number {}", self.on.step, self.nth)?;
-        if let Some(by) = &self.on.by {
-            write!(f, " by {by}")?;
+        let mut parts = Vec::new();
+        if self.latency_ms > 0 || self.jitter_ms > 0 {
+            parts.push(format!("{} ms + 0..{} ms late", self.latency_ms, self.jitter_ms));
         }
-        if let Some(queue) = &self.on.queue {
-            write!(f, " on {queue}")?;
+        if self.bytes_per_second > 0 {
+            parts.push(format!("{} bytes/s", self.bytes_per_second));
         }
-        if let Some(key) = &self.on.key {
-            write!(f, " of {key}")?;
+        if self.slice > 0 {
+            parts.push(format!("pieces of {} bytes", self.slice));
         }
-        Ok(())
+        f.write_str(&parts.join(", "))
+    }
+}
+
+impl std::fmt::Display for FrameAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Delay(ms) => write!(f, "{ms} ms of delay"),
+            Self::Drop => f.write_str("loss"),
+            Self::Duplicate => f.write_str("duplication"),
+            Self::Reorder => f.write_str("reordering"),
+            Self::Refuse(code) => write!(f, "refusal with error {code}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Misbehaviour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "answers {status}"),
+            Self::Slow(ms) => write!(f, "answers after {ms} ms"),
+            Self::Never => f.write_str("never answers"),
+            Self::Garbage => f.write_str("answers with garbage"),
+            Self::CutBody => f.write_str("cuts its answers"),
+        }
     }
 }
 
@@ -195,70 +355,52 @@ impl std::fmt::Display for FaultKind {
         match self {
             Self::Kill { target } => write!(f, "SIGKILL of {target}"),
             Self::Restart { target } => write!(f, "graceful restart of {target}"),
+            Self::Pause { target } => write!(f, "pause of {target}"),
+            Self::OutOfMemory { service } => write!(f, "out of memory in {service}"),
             Self::CutLink {
                 service,
                 backend,
                 how,
             } => {
-                let backend = match backend {
-                    Backend::Broker => "broker",
-                    Backend::Database => "database",
-                };
                 let how = match how {
                     Cut::Fin => "FIN",
                     Cut::Rst => "RST",
                     Cut::HalfOpen => "half-open",
                 };
-                write!(f, "{how} on the link from {service} to the {backend}")
+                write!(f, "{how} on the link from {service} to the {}", word(*backend))
+            }
+            Self::ShapeLink {
+                service,
+                backend,
+                shape,
+            } => write!(f, "bad link from {service} to the {}: {shape}", word(*backend)),
+            Self::Frames { on, does, limit } => {
+                write!(f, "{does} of {on}")?;
+                limit.map_or(Ok(()), |limit| write!(f, ", {limit} times at most"))
+            }
+            Self::Alarm { resource } => match resource {
+                Resource::Memory => f.write_str("memory alarm of the broker"),
+                Resource::Disk => f.write_str("disk alarm of the broker"),
+            },
+            Self::CloseConnections { service } => write!(f, "closing of the connections of {service}"),
+            Self::CloseChannel { service } => write!(f, "closing of a channel of {service}"),
+            Self::DeleteQueue { queue } => write!(f, "deletion of queue {queue}"),
+            Self::RedeclareQueue { queue } => write!(f, "another queue in the place of {queue}"),
+            Self::PurgeQueue { queue } => write!(f, "purge of queue {queue}"),
+            Self::Unbind { queue } => write!(f, "loss of the bindings of {queue}"),
+            Self::DeleteExchange { exchange } => write!(f, "deletion of exchange {exchange}"),
+            Self::DropPolicy { queue } => write!(f, "loss of the policy of {queue}"),
+            Self::DropRetryQueue { queue } => write!(f, "deletion of the retry queue of {queue}"),
+            Self::RevokePermissions => f.write_str("loss of permissions on the broker"),
+            Self::ExhaustConnections => f.write_str("no connections left on the database"),
+            Self::LockRows => f.write_str("locked rows of the analyses"),
+            Self::LockTable => f.write_str("locked table of the analyses"),
+            Self::ReadOnly => f.write_str("read-only database"),
+            Self::DiskFull => f.write_str("full disk of the database"),
+            Self::Upstream { name, does, limit } => {
+                write!(f, "{name} {does}")?;
+                limit.map_or(Ok(()), |limit| write!(f, ", {limit} times at most"))
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Pattern, Trigger};
-    use crate::event::{Covered, Event, Step, StepKind};
-
-    fn ack(svc: &str, keys: &[&str]) -> Event {
-        let covers = keys
-            .iter()
-            .zip(1..)
-            .map(|(key, tag)| Covered {
-                tag,
-                key: Some((*key).into()),
-                queue: Some("q".into()),
-            })
-            .collect();
-        Event {
-            n: 1,
-            at: 0,
-            svc: Some(svc.into()),
-            conn: Some(1),
-            chan: Some(1),
-            step: Step::Ack { covers },
-        }
-    }
-
-    #[test]
-    fn a_multiple_ack_counts_each_delivery_that_matches() {
-        let mut pattern = Pattern::new(StepKind::Ack);
-        assert_eq!(pattern.count(&ack("tags", &["1", "2", "3"])), 3);
-        pattern.key = Some("2".into());
-        assert_eq!(pattern.count(&ack("tags", &["1", "2", "3"])), 1);
-        pattern.by = Some("analyzer".into());
-        assert_eq!(pattern.count(&ack("tags", &["1", "2", "3"])), 0);
-        assert_eq!(pattern.count(&ack("analyzer", &["2"])), 1);
-        pattern.queue = Some("other".into());
-        assert_eq!(pattern.count(&ack("analyzer", &["2"])), 0);
-    }
-
-    #[test]
-    fn a_trigger_reads_as_a_sentence() {
-        let on = Pattern {
-            by: Some("analyzer".into()),
-            ..Pattern::new(StepKind::Ack)
-        };
-        assert_eq!(Trigger { nth: 30, on }.to_string(), "ack number 30 by analyzer");
     }
 }

@@ -61,6 +61,10 @@ pub struct Topology {
     /// The rows that a report is, in the order in which they are inserted before its message is published.
     #[serde(default)]
     pub inject: Vec<Insert>,
+    /// What services can be made to ask outside the pipeline, by name. The harness plays it in the scenarios that
+    /// disturb it; in all others the service's own environment says what it does instead.
+    #[serde(default)]
+    pub upstreams: BTreeMap<Name, Upstream>,
     /// Where effects are found.
     pub effects: Effects,
     /// The event that a report ends in.
@@ -237,6 +241,10 @@ pub struct Service {
     pub prefetch: u16,
     /// Deliveries worked on at the same time.
     pub concurrency: u16,
+    /// Containers of it: one, unless said otherwise. They share its taps, so they are one service in the ledger, with
+    /// connections of their own.
+    #[serde(default = "one")]
+    pub instances: u16,
     /// Deliveries after the first before a message is dead-lettered.
     pub max_retries: u32,
     /// Health endpoint.
@@ -264,6 +272,28 @@ pub struct Health {
     /// JSON pointer (RFC 6901) to the boolean that tells broker connectivity.
     #[serde(default)]
     pub broker: Option<String>,
+}
+
+/// A service that is not said to be more is one.
+fn one() -> u16 {
+    1
+}
+
+/// Somebody outside the pipeline whom a service asks over HTTP with JSON in the body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Role of the service that asks.
+    pub service: Name,
+    /// Environment templates that make it ask; they win over the service's own. `{upstream.url}` is the address.
+    pub env: BTreeMap<String, String>,
+    /// JSON pointer, in a request, to the report's sequence number.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Body of a good answer. In it, a text `$/pointer` stands for that part of the request; a list of one table with the
+    /// field `$each = "/pointer"` has one such table for each item of that list of the request, in which `$` stands for
+    /// the item.
+    pub answer: serde_json::Value,
 }
 
 /// The status code of HTTP for success.

@@ -170,7 +170,7 @@ impl Recorder {
         let mut state = self.lock();
         state.ids += 1;
         let id = state.ids;
-        let (armed, gate) = gate::arm(id, fault.clone(), trigger, self.clone());
+        let (armed, gate) = gate::arm(id, fault.clone(), trigger, &state.events, self.clone());
         state.gates.push(armed);
         state.append_fault(Step::Fault {
             id: fault,

@@ -118,10 +118,7 @@ async fn fault(
     load::publish(&bench.direct, QUEUE, missing, 64, 64)
         .await
         .map_err(|error| failed(&error))?;
-    let trigger = Trigger {
-        nth,
-        on: Pattern::new(StepKind::Ack),
-    };
+    let trigger = Trigger::nth(nth, Pattern::new(StepKind::Ack));
     let before = bench.recorder.len();
     let gate = bench.recorder.arm("bench".into(), trigger);
     let at = bench.tapped.clone();

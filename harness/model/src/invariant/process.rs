@@ -2,12 +2,13 @@
 //!
 //! A service that ends because the broker or the database is gone breaks the rule: it has to wait for them.
 
-use crate::event::{FaultChange, Step};
-use crate::fault::{FaultKind, Target};
+use std::collections::BTreeSet;
+
+use crate::event::Step;
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
 
-use super::case::Case;
+use super::case::{Case, is_instance};
 
 /// The rule's name.
 pub(super) const ID: &str = "process-alive";
@@ -43,52 +44,36 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Ends of a service's container that no fault asked for.
+/// Ends of a service's containers that no fault asked for.
 fn exits(case: &Case<'_>, service: &Name) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let (mut aimed_at, mut ended_by_us) = (0_u32, false);
+    let mut ended_by_us = BTreeSet::new();
     for event in case.events() {
-        match &event.step {
-            Step::Fault { id, change } => {
-                let Some(fault) = case
-                    .plan()
-                    .faults
-                    .iter()
-                    .find(|fault| fault.id == *id && aims_at(&fault.what, service))
-                else {
-                    continue;
-                };
-                match change {
-                    FaultChange::Armed if fault.when.is_none() => aimed_at += 1,
-                    FaultChange::Fired { .. } if fault.when.is_some() => aimed_at += 1,
-                    FaultChange::Healed { .. } => aimed_at = aimed_at.saturating_sub(1),
-                    _ => {}
-                }
+        let Step::Container { name, change, exit } = &event.step else {
+            continue;
+        };
+        if !is_instance(name, service) {
+            continue;
+        }
+        match change.as_str() {
+            "killed" | "stopped" => drop(ended_by_us.insert(name)),
+            "started" => drop(ended_by_us.remove(name)),
+            "exited" if !ended_by_us.contains(name) && !asked_for(case, service, event.n) => {
+                let code = exit.map_or_else(|| "an unknown code".into(), |exit| format!("code {exit}"));
+                let what = format!(
+                    "{name} exited with {code} at #{}, and no fault was aimed at it",
+                    event.n
+                );
+                findings.push(Finding::new(Kind::Fail, ID, what).shown_by([event.n]));
             }
-            Step::Container { name, change, exit } if name == service => match change.as_str() {
-                "killed" | "stopped" => ended_by_us = true,
-                "exited" if aimed_at == 0 && !ended_by_us => {
-                    let code = exit.map_or_else(|| "an unknown code".into(), |exit| format!("code {exit}"));
-                    let what = format!(
-                        "{service} exited with {code} at #{}, and no fault was aimed at it",
-                        event.n
-                    );
-                    findings.push(Finding::new(Kind::Fail, ID, what).shown_by([event.n]));
-                }
-                "started" => ended_by_us = false,
-                _ => {}
-            },
             _ => {}
         }
     }
     findings
 }
 
-fn aims_at(fault: &FaultKind, service: &Name) -> bool {
-    match fault {
-        FaultKind::Kill { target } | FaultKind::Restart { target } => {
-            *target == Target::Service(service.clone())
-        }
-        FaultKind::CutLink { .. } => false,
-    }
+fn asked_for(case: &Case<'_>, service: &Name, n: u64) -> bool {
+    case.outages()
+        .iter()
+        .any(|outage| outage.overlaps(n, n) && outage.aims_at(service))
 }

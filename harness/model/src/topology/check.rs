@@ -21,6 +21,7 @@ pub(super) fn check(topology: &Topology, tree: &DeTable<'_>) -> Vec<Mistake> {
     check.queues();
     check.steps();
     check.services();
+    check.upstreams();
     check.start_order();
     check.templates();
     check.inject();

@@ -8,6 +8,7 @@
 //! | `{route.ROLE}` | the routing key | everywhere |
 //! | `{database.PART}` | `host`, `port`, `user`, `password`, `name` | everywhere |
 //! | `{broker.PART}` | `host`, `port`, `user`, `password`, `vhost` | everywhere |
+//! | `{upstream.url}` | where the harness plays it, as seen by the service | `upstreams.NAME.env` |
 //!
 //! A value is never read as a template again, and nothing comes from the process environment.
 

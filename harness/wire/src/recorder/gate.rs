@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use harness_model::event::{Fate, FaultChange, Step};
-use harness_model::fault::Trigger;
+use harness_model::event::{Event, Fate, FaultChange, Step};
+use harness_model::fault::{Matcher, Trigger};
 use harness_model::name::Name;
 use tokio::sync::{oneshot, watch};
 
@@ -17,11 +17,14 @@ use super::{Recorder, State, Verdict};
 /// Matches are counted from the moment of arming. The unit in which the count reaches the trigger's `nth` is held: the
 /// units before it go on, it and everything behind it in that direction of that connection stays. From then on every
 /// further match on any connection is held as well, so that nothing past the nth slips through, until
-/// [`Gate::release`]. A held unit whose connection dies is released as [`Fate::Cut`]. The ledger tells all of it:
+/// [`Gate::release`]. A trigger on a state that is *forwarded* ([`MessageState::is_forwarded`]) lets the unit itself go
+/// on first, and stops what is behind it. A held unit whose connection dies is released as [`Fate::Cut`]. The ledger tells all of it:
 /// `fault armed`, the event, `held`, `fault fired`, `released`.
 ///
 /// What is before the held unit has been forwarded, which is not to say that its receiver has acted on it: RabbitMQ
 /// drops acks that it has read but not yet worked off when their connection is lost a moment later.
+///
+/// [`MessageState::is_forwarded`]: harness_model::fault::MessageState::is_forwarded
 #[derive(Debug)]
 #[must_use = "dropping a gate disarms it and forwards what it holds"]
 pub struct Gate {
@@ -42,7 +45,7 @@ struct Seen {
 pub(super) struct Armed {
     id: u64,
     fault: Name,
-    trigger: Trigger,
+    matcher: Matcher,
     seen: Arc<Seen>,
     /// The event that fired it.
     fired: Option<u64>,
@@ -62,6 +65,8 @@ pub(crate) struct Hold {
 struct Part {
     fault: Name,
     event: u64,
+    /// The unit goes on at once, and what waits is what is behind it.
+    forwarded: bool,
     wait: Wait,
 }
 
@@ -75,12 +80,20 @@ enum Wait {
     Done,
 }
 
-pub(super) fn arm(id: u64, fault: Name, trigger: Trigger, recorder: Recorder) -> (Armed, Gate) {
+pub(super) fn arm(
+    id: u64,
+    fault: Name,
+    trigger: Trigger,
+    past: &[Event],
+    recorder: Recorder,
+) -> (Armed, Gate) {
     let seen = Arc::new(Seen::default());
+    let mut matcher = Matcher::new(trigger);
+    matcher.remember(past);
     let armed = Armed {
         id,
         fault,
-        trigger,
+        matcher,
         seen: Arc::clone(&seen),
         fired: None,
         held: BTreeMap::new(),
@@ -156,17 +169,16 @@ impl State {
         for armed in &mut self.gates {
             let mut stop = None;
             for event in &self.events[first..] {
-                let count = armed.trigger.on.count(event);
-                if count == 0 {
+                let seen = armed.matcher.see(event);
+                if seen.count == 0 {
                     continue;
                 }
-                let total = armed.seen.count.fetch_add(count, Ordering::Relaxed) + count;
-                let fires = armed.fired.is_none() && total >= armed.trigger.nth;
-                if fires {
+                armed.seen.count.store(armed.matcher.count(), Ordering::Relaxed);
+                if seen.fires {
                     armed.fired = Some(event.n);
                 }
                 if armed.fired.is_some() && stop.is_none() {
-                    stop = Some((event.n, fires));
+                    stop = Some((event.n, seen.fires));
                 }
             }
             let Some((event, fires)) = stop else { continue };
@@ -181,6 +193,7 @@ impl State {
                 hold.parts.push(Part {
                     fault,
                     event,
+                    forwarded: fires && armed.matcher.trigger().on.is_forwarded(),
                     wait: Wait::Gate {
                         id: armed.id,
                         released,
@@ -221,6 +234,7 @@ impl State {
                 hold.parts.push(Part {
                     fault,
                     event,
+                    forwarded: false,
                     wait: Wait::Timer(time),
                 });
                 Verdict::Hold(hold)
@@ -230,6 +244,11 @@ impl State {
 }
 
 impl Hold {
+    /// The unit is to be sent before the wait. Whoever else holds it wants it held, and is the stronger.
+    pub(crate) fn goes_first(&self) -> bool {
+        self.parts.iter().all(|part| part.forwarded)
+    }
+
     /// Resolves when every gate that holds the unit is released, to the gravest of their fates.
     pub(crate) async fn wait(&mut self) -> Fate {
         let mut worst = Fate::Forwarded;

@@ -90,13 +90,7 @@ async fn past_resolves_when_there_are_more() {
 #[test]
 fn units_behind_a_held_one_are_not_recorded_yet() {
     let recorder = Arc::new(Recorder::in_memory());
-    let gate = recorder.arm(
-        "f".into(),
-        Trigger {
-            nth: 3,
-            on: Pattern::new(StepKind::Note),
-        },
-    );
+    let gate = recorder.arm("f".into(), Trigger::nth(3, Pattern::new(StepKind::Note)));
     let link = Link {
         svc: "svc".into(),
         conn: 1,

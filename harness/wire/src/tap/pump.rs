@@ -215,6 +215,14 @@ impl Lane<'_, '_, '_> {
         let fate = match recorded.verdict {
             Verdict::Pass => return Ok(recorded.units),
             Verdict::Do(fate) => fate,
+            Verdict::Hold(hold) if hold.goes_first() => {
+                self.queue(&units[recorded.units - 1].bytes);
+                self.write().await?;
+                return match self.hold(hold).await? {
+                    Fate::Cut => Err(End::Cut(harness_model::fault::Cut::Rst)),
+                    _ => Ok(recorded.units),
+                };
+            }
             Verdict::Hold(hold) => self.hold(hold).await?,
         };
         let bytes = &units[recorded.units - 1].bytes;

@@ -13,10 +13,7 @@ use tokio::sync::watch;
 use crate::support::{backend, pair, recorded, soon, tap};
 
 fn nth(nth: u64) -> Trigger {
-    Trigger {
-        nth,
-        on: Pattern::new(StepKind::Publish),
-    }
+    Trigger::nth(nth, Pattern::new(StepKind::Publish))
 }
 
 /// Reads so many lines.
@@ -330,13 +327,7 @@ async fn a_connect_can_be_held_and_refused() {
     let (listener, addr) = backend().await;
     let recorder = Recorder::in_memory();
     let tap = tap(addr, &recorder);
-    let gate = recorder.arm(
-        "f".into(),
-        Trigger {
-            nth: 2,
-            on: Pattern::new(StepKind::Connect),
-        },
-    );
+    let gate = recorder.arm("f".into(), Trigger::nth(2, Pattern::new(StepKind::Connect)));
     let (mut first, mut first_server) = pair(&listener, tap.addr()).await;
     first.write_all(b"a\n").await.unwrap();
     assert_eq!(lines(&mut first_server, 1).await, "a");
@@ -350,13 +341,7 @@ async fn a_connect_can_be_held_and_refused() {
 #[tokio::test]
 async fn what_the_harness_logs_counts_but_is_not_held() {
     let recorder = Recorder::in_memory();
-    let gate = recorder.arm(
-        "f".into(),
-        Trigger {
-            nth: 2,
-            on: Pattern::new(StepKind::Phase),
-        },
-    );
+    let gate = recorder.arm("f".into(), Trigger::nth(2, Pattern::new(StepKind::Phase)));
     recorder.log(None, Step::Phase { name: "one".into() });
     let n = recorder.log(None, Step::Phase { name: "two".into() });
     assert_eq!(soon("firing", gate.fired()).await, n);

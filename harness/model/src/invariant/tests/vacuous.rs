@@ -13,10 +13,7 @@ fn kill(steps: &[&str]) -> Trial {
     trial.plan_kill(
         "f",
         Target::Broker,
-        Some(Trigger {
-            nth: 2,
-            on: Pattern::new(StepKind::Ack),
-        }),
+        Some(Trigger::nth(2, Pattern::new(StepKind::Ack))),
     );
     for step in steps {
         match *step {

@@ -78,6 +78,7 @@ impl Check<'_> {
             self.at_least_one(&format!("{at}.port"), service.port.into());
             self.at_least_one(&format!("{at}.prefetch"), service.prefetch.into());
             self.at_least_one(&format!("{at}.concurrency"), service.concurrency.into());
+            self.at_least_one(&format!("{at}.instances"), service.instances.into());
             if service.concurrency > service.prefetch {
                 let wrong = format!(
                     "concurrency {} is above prefetch {}",
@@ -105,6 +106,16 @@ impl Check<'_> {
             }
             for (index, other) in service.start_after.iter().enumerate() {
                 self.service(&format!("{at}.start_after.{index}"), other);
+            }
+        }
+    }
+
+    pub(super) fn upstreams(&mut self) {
+        for (name, upstream) in &self.topology.upstreams {
+            let at = format!("upstreams.{name}");
+            self.service(&format!("{at}.service"), &upstream.service);
+            if let Some(pointer) = &upstream.key {
+                self.pointer(&format!("{at}.key"), pointer);
             }
         }
     }
@@ -167,6 +178,15 @@ impl Check<'_> {
                     &values,
                     Some(role),
                 );
+            }
+        }
+        for (name, upstream) in &self.topology.upstreams {
+            let service = self.topology.services.get(&upstream.service);
+            let mut values = Values::new(self.topology, service, &nowhere, &nowhere);
+            values.set("upstream.url", &"");
+            for (variable, template) in &upstream.env {
+                let at = format!("upstreams.{name}.env.{variable}");
+                self.template(&at, template, &values, None);
             }
         }
         let values = Values::new(self.topology, None, &nowhere, &nowhere);
