@@ -10,6 +10,7 @@
 
 mod connection;
 mod pump;
+mod shape;
 mod socket;
 
 use std::collections::BTreeMap;
@@ -21,14 +22,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness_model::event::Backend;
-use harness_model::fault::Cut;
+use harness_model::fault::{Cut, Shape};
 use harness_model::name::Name;
+use harness_model::seed::Seed;
 use socket2::Socket;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::connection::Connection;
+use self::shape::Shapes;
+pub use self::shape::Shaping;
 use crate::codec::Codec;
 use crate::recorder::Recorder;
 
@@ -63,6 +67,7 @@ pub struct Tap {
     addr: SocketAddr,
     commands: mpsc::Sender<Command>,
     open: Arc<AtomicUsize>,
+    shapes: Shapes,
     actor: JoinHandle<()>,
 }
 
@@ -112,6 +117,7 @@ impl Tap {
             addr,
             commands,
             open,
+            shapes: Shapes::default(),
             actor: runtime.spawn(actor.run(inbox, reports)),
         })
     }
@@ -149,6 +155,17 @@ impl Tap {
     /// Ends a [`Cut::HalfOpen`].
     pub async fn heal(&self) {
         self.ask(Command::Heal).await;
+    }
+
+    /// Makes the link carry bytes badly until the returned guard is dropped: in both directions of all connections, also
+    /// of those that come later. Of several shapes the latest counts.
+    ///
+    /// Jitter is drawn from `seed`, in a stream of its own for each direction of each connection. The ledger says when
+    /// bytes reached the tap; they are delivered later, in order, and several of them are under way at the same time. An
+    /// end of stream keeps its place behind them. A reset does not: with it, as with [`Tap::cut`], what is still under
+    /// way is lost. Nothing is delivered while the link is half open.
+    pub fn shape(&self, shape: Shape, seed: Seed) -> Shaping {
+        self.shapes.add(shape, seed)
     }
 
     /// Number of clients connected, through to the backend or still on their way.

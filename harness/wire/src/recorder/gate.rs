@@ -225,9 +225,9 @@ impl State {
         if !hold.parts.is_empty() {
             return Verdict::Hold(hold);
         }
-        match self.apply_rules(first..end) {
+        match self.apply_rules(first..end, false) {
             None => Verdict::Pass,
-            Some((.., super::Action::Drop)) => Verdict::Do(Fate::Dropped),
+            Some((.., super::Action::Drop | super::Action::Refuse(_))) => Verdict::Do(Fate::Dropped),
             Some((.., super::Action::Duplicate)) => Verdict::Do(Fate::Duplicated),
             Some((.., super::Action::Reorder)) => Verdict::Do(Fate::Reordered),
             Some((fault, event, super::Action::Delay(time))) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use harness_model::event::{Fate, Step};
+use harness_model::event::{Event, Fate, Step};
 use harness_model::fault::Pattern;
 use harness_model::name::Name;
 
@@ -22,6 +22,13 @@ pub enum Action {
     Duplicate,
     /// Sends it after the next unit of its direction.
     Reorder,
+    /// Keeps a statement from being executed, and gives the client this error code of the server for an answer.
+    ///
+    /// The server's transaction is left as the real error leaves it: 1213 (deadlock) has rolled it back, any other code
+    /// (1205, lock wait timeout) has undone no more than the statement. The ledger has the statement, its release as
+    /// [`Fate::Dropped`], and the error as the client sees it. A unit that is no statement passes untouched, and does
+    /// not count.
+    Refuse(u16),
 }
 
 /// Something to do to every unit that matches.
@@ -34,6 +41,9 @@ pub struct Rule {
     pub pattern: Pattern,
     /// What is done.
     pub action: Action,
+    /// To every so manieth match only: 3 leaves two alone and takes the third; 0 and 1 take each. What an older rule has
+    /// taken is no match.
+    pub every: u64,
     /// To so many units at most; absent means to all.
     pub limit: Option<u64>,
 }
@@ -53,6 +63,7 @@ pub(super) struct Active {
     id: u64,
     fault: Name,
     rule: Rule,
+    matches: u64,
     applied: Arc<AtomicU64>,
 }
 
@@ -63,6 +74,7 @@ pub(super) fn stand(id: u64, fault: Name, rule: Rule, recorder: Recorder) -> (Ac
             id,
             fault,
             rule,
+            matches: 0,
             applied: Arc::clone(&applied),
         },
         Standing {
@@ -86,25 +98,38 @@ impl Drop for Standing {
     }
 }
 
+impl Active {
+    /// The event for which it takes the unit that `events` are.
+    fn take(&mut self, events: &[Event], refusable: bool) -> Option<u64> {
+        let spent = self
+            .rule
+            .limit
+            .is_some_and(|limit| self.applied.load(Ordering::Relaxed) >= limit);
+        if spent || (matches!(self.rule.action, Action::Refuse(_)) && !refusable) {
+            return None;
+        }
+        let event = events.iter().find(|event| self.rule.pattern.count(event) > 0)?;
+        self.matches += 1;
+        if !self.matches.is_multiple_of(self.rule.every.max(1)) {
+            return None;
+        }
+        self.applied.fetch_add(1, Ordering::Relaxed);
+        Some(event.n)
+    }
+}
+
 impl State {
     /// The rule for the unit that the events in `unit` are, with the fault and the event. What is done at once is
     /// recorded at once; the end of a delay is not.
-    pub(super) fn apply_rules(&mut self, unit: Range<usize>) -> Option<(Name, u64, Action)> {
-        let (active, event) = self.rules.iter().find_map(|active| {
-            let spent = active
-                .rule
-                .limit
-                .is_some_and(|limit| active.applied.load(Ordering::Relaxed) >= limit);
-            let event = self.events[unit.clone()]
-                .iter()
-                .find(|event| active.rule.pattern.count(event) > 0)?;
-            (!spent).then_some((active, event.n))
+    pub(super) fn apply_rules(&mut self, unit: Range<usize>, refusable: bool) -> Option<(Name, u64, Action)> {
+        let events = &self.events[unit];
+        let (fault, event, action) = self.rules.iter_mut().find_map(|active| {
+            let event = active.take(events, refusable)?;
+            Some((active.fault.clone(), event, active.rule.action))
         })?;
-        active.applied.fetch_add(1, Ordering::Relaxed);
-        let (fault, action) = (active.fault.clone(), active.rule.action);
         let fate = match action {
             Action::Delay(_) => None,
-            Action::Drop => Some(Fate::Dropped),
+            Action::Drop | Action::Refuse(_) => Some(Fate::Dropped),
             Action::Duplicate => Some(Fate::Duplicated),
             Action::Reorder => Some(Fate::Reordered),
         };

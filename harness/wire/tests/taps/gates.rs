@@ -365,6 +365,7 @@ async fn rules_apply_to_what_matches_until_their_limit_or_end() {
             Rule {
                 pattern: pattern.clone(),
                 action,
+                every: 1,
                 limit,
             },
         );
