@@ -8,6 +8,7 @@
 //! [`judge`] runs all of [`ALL`] that the plan does not waive.
 
 mod ack;
+mod atomic;
 mod case;
 mod dead;
 mod duplicates;
@@ -18,6 +19,7 @@ mod loss;
 mod phantoms;
 mod prefetch;
 mod process;
+mod publisher;
 mod recovered;
 mod rest;
 mod retries;
@@ -74,6 +76,11 @@ pub const ALL: &[Invariant] = &[
         judge: effects::judge,
     },
     Invariant {
+        id: atomic::ID,
+        what: "a report is analysed as a whole or not at all: its rows, its event, its time of publication",
+        judge: atomic::judge,
+    },
+    Invariant {
         id: phantoms::ID,
         what: "nothing has an effect that was not injected",
         judge: phantoms::judge,
@@ -97,6 +104,11 @@ pub const ALL: &[Invariant] = &[
         id: ack::ID,
         what: "the effect of a report is durable before the report is acknowledged",
         judge: ack::judge,
+    },
+    Invariant {
+        id: publisher::ID,
+        what: "what a service publishes because of a message is safe before it acknowledges that message",
+        judge: publisher::judge,
     },
     Invariant {
         id: retries::BOUNDED,

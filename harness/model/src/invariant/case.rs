@@ -8,6 +8,7 @@
 //!
 //! Messages whose key is unknown are in the lists, but belong to no report.
 
+mod faults;
 mod index;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,9 @@ use crate::name::{Key, Name};
 use crate::topology::Topology;
 
 use super::roles::Roles;
-use index::Index;
+use index::{Held, Index};
+
+pub(super) use faults::{Moment, Outage, is_instance};
 
 /// The name of the harness' own link.
 pub(super) const HARNESS: &str = "harness";
@@ -34,6 +37,10 @@ const QUIET: u64 = 3_000_000_000;
 /// A broker that gives up a connection may deliver its messages elsewhere before the tap has seen the connection end;
 /// by so many nanoseconds at most.
 const SLACK: u64 = 1_000_000_000;
+
+/// A broker that nothing disturbs has read what was sent to it after this long, in nanoseconds. It takes milliseconds; the
+/// rest is for a machine that is busy with other things.
+const READ: u64 = 5_000_000_000;
 
 /// Phases that begin when the trial has come to rest: what happens from there on is the harness tidying up.
 const AFTER_REST: [&str; 2] = ["collect", "close"];
@@ -55,8 +62,12 @@ pub(super) struct Published<'a> {
     pub(super) waits: bool,
     /// How often it may have come to the broker: 0 when the frame was taken out, 2 when it was sent twice.
     pub(super) reached: u32,
+    /// Its sequence number on the channel; 0 if the publisher asked for no confirms.
+    pub(super) tag: u64,
     /// The confirm that reached the publisher, and whether it is positive.
     pub(super) confirm: Option<(u64, bool)>,
+    /// The event since which the publisher can know of that confirm: it may have been held.
+    pub(super) answered: Option<u64>,
     /// The return.
     pub(super) returned: Option<u64>,
 }
@@ -100,6 +111,8 @@ pub(super) struct Settled {
     pub(super) how: How,
     /// Nothing is known to have kept it from the broker.
     pub(super) arrived: bool,
+    /// When it went on to the broker, if it did.
+    passed: Moment,
     /// The broker is known to have taken it: what it delivered afterwards shows that.
     taken: bool,
 }
@@ -181,7 +194,10 @@ pub struct Case<'a> {
     injected: BTreeMap<&'a Key, &'a Injected>,
     /// By classic queue: the events, from and to, whose settlements a kill may have made undone, and the kill's time.
     forgotten: BTreeMap<&'a Name, Vec<(u64, u64, u64)>>,
-    fates: BTreeMap<u64, Option<Fate>>,
+    outages: Vec<Outage<'a>>,
+    /// Connections from which the broker has stopped reading at some time.
+    blocked: BTreeSet<u32>,
+    held: BTreeMap<u64, Held>,
     rows: BTreeMap<u64, Vec<&'a AnalysisRow>>,
     links: BTreeMap<u64, Vec<&'a str>>,
     rest: u64,
@@ -196,7 +212,7 @@ impl<'a> Case<'a> {
             .iter()
             .find(|event| matches!(&event.step, Step::Phase { name } if AFTER_REST.contains(&name.as_str())))
             .map_or(u64::MAX, |event| event.n);
-        let mut index = Index::new(topology, index::fates(events));
+        let mut index = Index::new(topology, index::held(events));
         for event in events.iter().take_while(|event| event.n < rest) {
             index.take(event);
         }
@@ -257,7 +273,9 @@ impl<'a> Case<'a> {
                 .iter()
                 .map(|injected| (&injected.key, injected))
                 .collect(),
-            fates: index.fates,
+            outages: faults::outages(&evidence.plan, events.iter().take_while(|event| event.n < rest)),
+            blocked: index.blocked,
+            held: index.held,
             rows,
             links,
             rest,
@@ -306,7 +324,7 @@ impl<'a> Case<'a> {
 
     /// What became of a frame that a trigger held; absent if it was not held, or never let go.
     pub(super) fn fate(&self, n: u64) -> Option<Fate> {
-        self.fates.get(&n).copied().flatten()
+        self.held.get(&n)?.fate.map(|(fate, _)| fate)
     }
 
     /// What was injected under this key.
@@ -411,7 +429,10 @@ impl<'a> Case<'a> {
             .settled
             .filter(|settled| settled.how == How::Requeue && settled.arrived);
         let taken = |settled: Settled, end: &End| {
-            settled.taken || (settled.arrived && end.orderly && settled.n < end.n)
+            settled.taken
+                || (settled.arrived
+                    && settled.n < end.n
+                    && (end.orderly || self.read(delivery, settled, end)))
         };
         let broken = delivery
             .end
@@ -422,6 +443,26 @@ impl<'a> Case<'a> {
             .chain(broken.map(|end| end.at.saturating_sub(SLACK).max(delivery.at + 1)))
             .chain(self.forgotten(delivery))
             .min()
+    }
+
+    /// The broker had time enough to read a settlement before the end of its channel: nothing was wrong for so long.
+    fn read(&self, delivery: &Delivered<'_>, settled: Settled, end: &End) -> bool {
+        let passed = settled.passed;
+        let Some(service) = delivery
+            .svc
+            .filter(|_| !self.blocked.contains(&delivery.channel.0))
+        else {
+            return false;
+        };
+        let touching = || {
+            self.outages
+                .iter()
+                .filter(|outage| outage.touches(self.topology(), service))
+        };
+        let wrong = touching().map(|outage| outage.from).filter(|from| *from > passed);
+        let until = wrong.map(|from| from.at).chain([end.at]).min().unwrap_or(end.at);
+        !touching().any(|outage| outage.overlaps(passed.n, passed.n))
+            && until.saturating_sub(passed.at) >= READ
     }
 
     /// The time of the kill at which the broker may have forgotten that this delivery was settled.

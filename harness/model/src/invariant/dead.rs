@@ -84,7 +84,12 @@ fn count(case: &Case<'_>, queue: &Name, injected: &Injected, found: u64) -> Opti
         .sent(key)
         .filter(|publish| publish.promised() && publish.queues.contains(&queue))
         .count() as u64;
-    let least = here.max(u64::from(case.promised(key)));
+    let wanted = here.max(u64::from(case.promised(key)));
+    let least = if case.may_have_vanished(queue, key) {
+        0
+    } else {
+        wanted
+    };
     let forgotten = case.deliveries_from(queue, key).filter(|delivery| {
         delivery.settled.is_some_and(|settled| settled.how == How::Reject)
             && case.forgotten(delivery).is_some()
@@ -92,7 +97,7 @@ fn count(case: &Case<'_>, queue: &Name, injected: &Injected, found: u64) -> Opti
     let retried = case
         .publishes_to(queue, key)
         .any(|publish| case.is_retry(queue, publish));
-    let most = least.max(if retried {
+    let most = wanted.max(if retried {
         case.copies(queue, key)
     } else {
         case.published(queue, key) + forgotten.count() as u64

@@ -2,7 +2,8 @@
 //!
 //! Each copy that was published to a queue allows one delivery, and so does each delivery whose message may have gone
 //! back: put back by the consumer, unsettled when its channel ended, settled so late that the broker may not have
-//! seen it (at most the last of each consumer, as many as its prefetch), or forgotten by a classic queue in a SIGKILL.
+//! seen it (at most the last of each consumer, as many as its prefetch, and within the last seconds before the end or
+//! before something went wrong), or forgotten by a classic queue in a SIGKILL.
 //! A retry queue may forget in the same way that a message has left it. Any further delivery is unexplained.
 //!
 //! The `redelivered` bit is not looked at: after a SIGKILL a broker sets it on everything. Nor is the order in which

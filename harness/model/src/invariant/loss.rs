@@ -4,6 +4,8 @@
 //! dead letters. Where the consumer leaves nothing that can be seen (a report without tags, a digital report in the
 //! renderer's totals, a service that the topology knows no effect of), an acknowledgement has to do.
 //!
+//! What a fault has thrown away by its nature (a purged queue, a rejection without a policy) is not asked for.
+//!
 //! What was not confirmed to the harness may have been lost or not; it is not judged. The same holds for what a report
 //! must look like where it ended: that is `effects-once` and `dlq-exact`.
 
@@ -52,8 +54,9 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
                     .flat_map(|publish| publish.queues.iter().copied())
                     .collect();
                 findings.extend(queues.iter().filter_map(|queue| report(case, injected, queue)));
-                let analysed = case.roles.analysis.is_some_and(|queue| queues.contains(queue))
-                    && matches!(analysis(case, injected), Effect::Present(_));
+                let analysed = case.roles.analysis.is_some_and(|queue| {
+                    queues.contains(queue) && !case.may_have_vanished(queue, &injected.key)
+                }) && matches!(analysis(case, injected), Effect::Present(_));
                 if *public && analysed {
                     findings.extend(announced(case).filter_map(|queue| report(case, injected, queue)));
                 }
@@ -78,6 +81,7 @@ fn report(case: &Case<'_>, injected: &Injected, queue: &Name) -> Option<Finding>
     // A queue that nobody consumes keeps what it has; what is in there cannot be told apart.
     case.topology().consumer_of(queue)?;
     let key = &injected.key;
+    let vanished = case.may_have_vanished(queue, key);
     let effect = if case.roles.analysis == Some(queue) {
         analysis(case, injected)
     } else if case.roles.tags == Some(queue) {
@@ -95,6 +99,7 @@ fn report(case: &Case<'_>, injected: &Injected, queue: &Name) -> Option<Finding>
                 "{what}, and in the dead-letter queue of {queue} as well; one of both would have been right"
             )
         }
+        (Effect::Missing(_) | Effect::Invisible, false) if vanished => return None,
         (Effect::Missing(what), false) => format!("{what}, not in the dead-letter queue"),
         (Effect::Invisible, false) if !acknowledged(case, queue, key) => {
             format!("the queue {queue} does not hold it any more, and it is not in the dead-letter queue")
@@ -114,6 +119,7 @@ fn dead_letter(case: &Case<'_>, injected: &Injected, queue: &Name) -> Option<Fin
         (false, Some(effect)) => {
             format!("{effect}, where the dead-letter queue of {queue} would have been right")
         }
+        (false, None) if case.may_have_vanished(queue, &injected.key) => return None,
         (false, None) => format!("not in the dead-letter queue of {queue}, where it belongs"),
     };
     Some(finding(case, queue, &injected.key, &what))

@@ -103,7 +103,7 @@ fn after(case: &Case<'_>, story: &mut Story) {
 }
 
 /// What the broker said to a publish, and where.
-fn published(publish: &Published<'_>) -> (String, u64) {
+pub(super) fn published(publish: &Published<'_>) -> (String, u64) {
     match (publish.returned, publish.confirm) {
         (Some(n), _) => (format!("returned as unroutable at #{n}"), n),
         (None, Some((n, true))) => (format!("confirmed at #{n}"), n),

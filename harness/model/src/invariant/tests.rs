@@ -1,6 +1,7 @@
 //! Planted evidence: for each invariant something bad that it must reject, in exact words, and something ugly but legal
 //! that it must accept. What is accepted is judged by all invariants at once, so none of them flags it by mistake.
 
+mod atomic;
 mod dead;
 mod duplicates;
 mod effects;
@@ -9,6 +10,7 @@ mod fidelity;
 mod links;
 mod loss;
 mod outside;
+mod publisher;
 mod registry;
 mod retries;
 mod vacuous;

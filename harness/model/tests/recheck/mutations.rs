@@ -22,12 +22,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
                 .analysis
                 .retain(|row| row.seq != REPORT || row.language != "de");
         },
-        &["event-fidelity", "no-loss"],
+        &["atomic", "event-fidelity", "no-loss"],
     ),
     (
         "all rows are missing",
         |e| e.end.analysis.retain(|row| row.seq != REPORT),
-        &["effects-once", "event-fidelity", "no-loss"],
+        &["atomic", "effects-once", "event-fidelity", "no-loss"],
     ),
     (
         "a row is there twice",
@@ -40,12 +40,19 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     (
         "a row in another language",
         |e| row(e).language = "fr".into(),
-        &["effects-once", "event-fidelity", "no-loss"],
+        &["atomic", "effects-once", "event-fidelity", "no-loss"],
     ),
     (
         "a row of nobody",
         |e| row(e).seq = 99,
-        &["event-fidelity", "no-loss", "no-phantoms"],
+        &["atomic", "event-fidelity", "no-loss", "no-phantoms"],
+    ),
+    (
+        "the time of publication is missing",
+        |e| {
+            e.end.published.remove(&REPORT);
+        },
+        &["atomic"],
     ),
     (
         "a field of a row differs",
@@ -337,7 +344,17 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             rendered(e).points.retain(|seq| *seq != REPORT);
             rendered(e).physical -= 1;
         },
-        &["no-loss"],
+        &["atomic", "no-loss"],
+    ),
+    (
+        "the event was never confirmed",
+        |e| {
+            forget(e, |event| {
+                matches!(&event.step, Step::Confirm { covers, .. } if covers[0].key == Some(REPORT.into()))
+                    && of("analyzer", event)
+            });
+        },
+        &["publisher-honest"],
     ),
     (
         "the event says something else",

@@ -6,23 +6,29 @@ use crate::event::{Event, Fate, Message, Side, Step};
 use crate::name::Name;
 use crate::topology::{QueueKind, Retry, Topology};
 
-use super::{BROKER, Delivered, End, How, Published, QUIET, Settled};
+use super::{BROKER, Delivered, End, How, Moment, Published, QUIET, Settled};
 
-/// Every held frame and what became of it.
-pub(super) fn fates(events: &[Event]) -> BTreeMap<u64, Option<Fate>> {
-    let mut fates = BTreeMap::new();
+/// A frame that did not simply pass.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// What became of it, and when; absent while it is held.
+    pub(super) fate: Option<(Fate, Moment)>,
+}
+
+/// Every frame that did not simply pass.
+pub(super) fn held(events: &[Event]) -> BTreeMap<u64, Held> {
+    let mut held = BTreeMap::new();
     for event in events {
-        match event.step {
-            Step::Held { event, .. } => {
-                fates.insert(event, None);
-            }
-            Step::Released { event, fate, .. } => {
-                fates.insert(event, Some(fate));
-            }
-            _ => {}
-        }
+        let (frame, fate) = match event.step {
+            Step::Held { event: frame, .. } => (frame, None),
+            Step::Released {
+                event: frame, fate, ..
+            } => (frame, Some((fate, Moment::of(event)))),
+            _ => continue,
+        };
+        held.insert(frame, Held { fate });
     }
-    fates
+    held
 }
 
 /// One consumer.
@@ -76,31 +82,44 @@ struct Channel<'a> {
 #[derive(Debug)]
 pub(super) struct Index<'a> {
     topology: &'a Topology,
-    pub(super) fates: BTreeMap<u64, Option<Fate>>,
+    pub(super) held: BTreeMap<u64, Held>,
     channels: BTreeMap<(u32, u16), Channel<'a>>,
     ended: BTreeMap<u32, End>,
     pub(super) publishes: Vec<Published<'a>>,
     pub(super) deliveries: Vec<Delivered<'a>>,
     activity: BTreeMap<&'a Name, Vec<(u64, u64)>>,
     pub(super) kills: Vec<(u64, u64)>,
+    pub(super) blocked: BTreeSet<u32>,
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(topology: &'a Topology, fates: BTreeMap<u64, Option<Fate>>) -> Self {
+    pub(super) fn new(topology: &'a Topology, held: BTreeMap<u64, Held>) -> Self {
         Self {
             topology,
-            fates,
+            held,
             channels: BTreeMap::new(),
             ended: BTreeMap::new(),
             publishes: Vec::new(),
             deliveries: Vec::new(),
             activity: BTreeMap::new(),
             kills: Vec::new(),
+            blocked: BTreeSet::new(),
         }
     }
 
-    fn arrived(&self, n: u64) -> bool {
-        !matches!(self.fates.get(&n), Some(None | Some(Fate::Dropped | Fate::Cut)))
+    fn fate(&self, n: u64) -> Option<Fate> {
+        self.held.get(&n)?.fate.map(|(fate, _)| fate)
+    }
+
+    /// When a frame went on; absent if it did not, as far as is known.
+    fn passed(&self, event: &Event) -> Option<Moment> {
+        match self.held.get(&event.n) {
+            None => Some(Moment::of(event)),
+            Some(held) => held
+                .fate
+                .filter(|(fate, _)| !matches!(fate, Fate::Dropped | Fate::Cut))
+                .map(|(_, at)| at),
+        }
     }
 
     pub(super) fn take(&mut self, event: &'a Event) {
@@ -127,6 +146,7 @@ impl<'a> Index<'a> {
                     self.kills.push((event.n, event.at));
                 }
             }
+            Step::Blocked { .. } => drop(self.blocked.insert(conn)),
             Step::Qos { prefetch, .. } => self.channel(id).prefetch = u64::from(*prefetch),
             Step::Consume { consumer, no_ack, .. } => {
                 let channel = self.channel(id);
@@ -139,10 +159,12 @@ impl<'a> Index<'a> {
                 channel.consumers.insert(consumer, begun);
             }
             Step::Publish { tag, message, .. } => self.publish(event, id, *tag, message),
-            Step::Confirm { ok, covers } if self.arrived(event.n) => {
+            Step::Confirm { ok, covers } => {
+                let Some(passed) = self.passed(event) else { return };
                 for covered in covers {
                     if let Some(i) = self.channel(id).by_sequence.get(&covered.tag).copied() {
                         self.publishes[i].confirm = Some((event.n, *ok));
+                        self.publishes[i].answered = Some(passed.n);
                     }
                 }
             }
@@ -203,9 +225,9 @@ impl<'a> Index<'a> {
         for queue in &queues {
             self.active(queue, event);
         }
-        let reached = match self.fates.get(&event.n) {
-            _ if !self.arrived(event.n) => 0,
-            Some(Some(Fate::Duplicated)) => 2,
+        let reached = match self.fate(event.n) {
+            _ if self.passed(event).is_none() => 0,
+            Some(Fate::Duplicated) => 2,
             _ => 1,
         };
         let i = self.publishes.len();
@@ -217,7 +239,9 @@ impl<'a> Index<'a> {
             queues,
             waits,
             reached,
+            tag,
             confirm: None,
+            answered: None,
             returned: None,
         });
         let channel = self.channel(id);
@@ -269,6 +293,7 @@ impl<'a> Index<'a> {
                 at: event.at,
                 how: How::Ack,
                 arrived: true,
+                passed: Moment::of(event),
                 taken: true,
             }),
             end,
@@ -276,7 +301,8 @@ impl<'a> Index<'a> {
     }
 
     fn settle(&mut self, event: &'a Event, id: (u32, u16), how: How, tags: impl Iterator<Item = u64>) {
-        let arrived = self.arrived(event.n);
+        let passed = self.passed(event);
+        let arrived = passed.is_some();
         for tag in tags {
             let Some(i) = self.channel(id).unsettled.remove(&tag) else {
                 continue;
@@ -286,6 +312,7 @@ impl<'a> Index<'a> {
                 at: event.at,
                 how,
                 arrived,
+                passed: passed.unwrap_or(Moment::of(event)),
                 taken: false,
             });
             let began = self.deliveries[i].consumer;

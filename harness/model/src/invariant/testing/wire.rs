@@ -55,6 +55,19 @@ impl Trial {
         key: impl Into<Key>,
         count: i64,
     ) -> u64 {
+        let publish = self.retry_unconfirmed(svc, queue, key, count);
+        self.confirm(publish);
+        publish
+    }
+
+    /// The same, not confirmed.
+    pub(in crate::invariant) fn retry_unconfirmed(
+        &mut self,
+        svc: &str,
+        queue: &str,
+        key: impl Into<Key>,
+        count: i64,
+    ) -> u64 {
         let exchange = self.plan.topology.queues[queue]
             .retry
             .as_ref()
@@ -62,17 +75,18 @@ impl Trial {
             .exchange
             .to_string();
         let step = self.publish_step(&exchange, "report.raw", key.into(), Some(count));
-        let publish = self.on(svc, step);
-        self.confirm(publish);
-        publish
+        self.on(svc, step)
     }
 
-    /// Confirms a publish.
+    /// Confirms a publish. Whoever hears that the event of a report is safe notes the time of its publication.
     pub(in crate::invariant) fn confirm(&mut self, publish: u64) -> u64 {
         let event = &self.events[usize::try_from(publish).unwrap() - 1];
         let Step::Publish { tag, message, .. } = &event.step else {
             panic!("#{publish} is no publish")
         };
+        if message.routing_key == "report.analysed" && event.svc.as_deref() != Some("harness") {
+            self.end.published.extend(message.key.as_ref().and_then(Key::seq));
+        }
         let covers = vec![Covered {
             tag: *tag,
             key: message.key.clone(),

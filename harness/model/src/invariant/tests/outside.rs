@@ -1,7 +1,8 @@
 //! What no service can be blamed for: queues that nobody consumes, the harness' own traffic, and acknowledgements that
 //! the broker may not have read before their connection was gone.
 
-use crate::event::{Backend, Ending, Message, Side, Step};
+use crate::event::{Backend, Ending, FaultChange, Message, Side, Step};
+use crate::fault::{Cut, FaultKind, FaultPlan};
 use crate::invariant::testing::{Trial, accepted, found};
 use crate::name::{Key, Name};
 
@@ -215,5 +216,107 @@ fn a_rejection_just_before_the_end_may_not_have_been_read_either() {
             assert!(found("explained-duplicates", &trial).is_empty(), "{loss:?}");
             assert!(found("dlq-exact", &trial).is_empty(), "{loss:?}");
         }
+    }
+}
+
+/// The tags service acknowledges, then nothing happens for so long, and its link is lost.
+fn idle(ms: u64) -> Trial {
+    let mut trial = Trial::new();
+    trial.plan_report(1, &["bin"]);
+    trial.inject(1);
+    trial.processed(1);
+    trial.wait_ms(ms);
+    trial.cut("tags");
+    let again = trial.deliver("tags", 1);
+    trial.ack(again);
+    trial
+}
+
+#[test]
+fn an_acknowledgement_long_before_the_end_was_read() {
+    accepted(&idle(4_900));
+    assert_eq!(found("explained-duplicates", &idle(5_100)).len(), 1);
+}
+
+#[test]
+fn nothing_is_read_while_something_is_wrong() {
+    let half_open = || FaultKind::CutLink {
+        service: "tags".into(),
+        backend: Backend::Broker,
+        how: Cut::HalfOpen,
+    };
+    let other = || FaultKind::CutLink {
+        service: "analyzer".into(),
+        backend: Backend::Broker,
+        how: Cut::HalfOpen,
+    };
+    for (what, doubts) in [(half_open(), 0), (other(), 1)] {
+        let mut trial = Trial::new();
+        trial.plan.faults.push(FaultPlan {
+            id: "f".into(),
+            what,
+            when: None,
+        });
+        trial.plan_report(1, &["bin"]);
+        trial.inject(1);
+        trial.processed(1);
+        trial.wait_ms(1_000);
+        trial.fault("f", FaultChange::Armed);
+        trial.bitten("f");
+        trial.wait_ms(30_000);
+        trial.cut("tags");
+        trial.healed("f");
+        let again = trial.deliver("tags", 1);
+        trial.ack(again);
+        assert_eq!(found("explained-duplicates", &trial).len(), doubts);
+    }
+}
+
+#[test]
+fn a_blocked_connection_is_not_read() {
+    let mut trial = Trial::new();
+    trial.plan_report(1, &["bin"]);
+    trial.inject(1);
+    trial.on(
+        "tags",
+        Step::Blocked {
+            reason: "low on memory".into(),
+        },
+    );
+    trial.processed(1);
+    trial.wait_ms(30_000);
+    trial.cut("tags");
+    let again = trial.deliver("tags", 1);
+    trial.ack(again);
+    accepted(&trial);
+}
+
+#[test]
+fn what_a_fault_throws_away_is_not_lost_by_the_pipeline() {
+    let purge = FaultKind::PurgeQueue { queue: "tags".into() };
+    let policy = FaultKind::DropPolicy { queue: "tags".into() };
+    for (what, rejected) in [(purge, false), (policy, true)] {
+        let mut trial = Trial::new();
+        trial.plan_poison("p", &["tags"]);
+        trial.inject("p");
+        trial.plan.faults.push(FaultPlan {
+            id: "f".into(),
+            what,
+            when: None,
+        });
+        trial.fault("f", FaultChange::Armed);
+        trial.bitten("f");
+        if rejected {
+            let delivery = trial.deliver("tags", "p");
+            trial.nack(delivery, false);
+        }
+        trial.healed("f");
+        trial.recovered(1);
+        accepted(&trial);
+        // What comes later is kept.
+        trial.plan_poison("q", &["tags"]);
+        trial.inject("q");
+        assert_eq!(found("dlq-exact", &trial).len(), 1);
+        assert_eq!(found("no-loss", &trial).len(), 1);
     }
 }

@@ -53,6 +53,13 @@ fn planted(rule: &str) -> Trial {
         "no-loss" => trial.end.analysis.clear(),
         "dlq-exact" => drop(trial.bury("tags", 1)),
         "effects-once" => drop(trial.end.tags.insert("bin".into(), 9)),
+        "atomic" => drop(trial.end.published.remove(&1)),
+        "publisher-honest" => {
+            trial.plan_report(3, &[]);
+            let delivery = trial.deliver("tags", 3);
+            trial.retry_unconfirmed("tags", "tags", 3, 1);
+            trial.ack(delivery);
+        }
         "no-phantoms" => trial.rows(99),
         "source-unchanged" => drop(trial.end.source_after.remove(&1)),
         "event-fidelity" => drop(trial.end.source.insert(1, [].into())),
