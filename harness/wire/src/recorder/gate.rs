@@ -18,8 +18,8 @@ use super::{Recorder, State, Verdict};
 /// units before it go on, it and everything behind it in that direction of that connection stays. From then on every
 /// further match on any connection is held as well, so that nothing past the nth slips through, until
 /// [`Gate::release`]. A trigger on a state that is *forwarded* ([`MessageState::is_forwarded`]) lets the unit itself go
-/// on first, and stops what is behind it. A held unit whose connection dies is released as [`Fate::Cut`]. The ledger tells all of it:
-/// `fault armed`, the event, `held`, `fault fired`, `released`.
+/// on first, unless another gate holds it, and stops what is behind it. A held unit whose connection dies is released as
+/// [`Fate::Cut`]. The ledger tells all of it: `fault armed`, the event, `held`, `fault fired`, `released`.
 ///
 /// What is before the held unit has been forwarded, which is not to say that its receiver has acted on it: RabbitMQ
 /// drops acks that it has read but not yet worked off when their connection is lost a moment later.
@@ -65,8 +65,8 @@ pub(crate) struct Hold {
 struct Part {
     fault: Name,
     event: u64,
-    /// The unit goes on at once, and what waits is what is behind it.
-    forwarded: bool,
+    /// The unit goes on at once, and what waits is what is behind it: its gate, which has to be told then.
+    forwarded: Option<Arc<Seen>>,
     wait: Wait,
 }
 
@@ -102,7 +102,8 @@ pub(super) fn arm(
 }
 
 impl Gate {
-    /// Resolves to the number of the event that fired the trigger; never, if that does not happen. Safe to cancel.
+    /// Resolves to the number of the event that fired the trigger, where that is to be forwarded, after it was; never, if
+    /// it does not happen. Safe to cancel.
     pub async fn fired(&self) -> u64 {
         let mut fired = self.seen.fired.subscribe();
         match fired.wait_for(Option::is_some).await.map(|event| *event) {
@@ -129,16 +130,18 @@ impl Gate {
             .map_or(0, |armed| armed.held.len())
     }
 
-    /// Opens the gate for good: the unit that fired it meets `fate`, the others that it holds are forwarded. Does
-    /// nothing if it was released before; disarms it if it has not fired.
+    /// Opens the gate for good: the unit that fired it meets `fate`, the others that it holds are forwarded. What has gone
+    /// on before can still be cut off from what is behind it; any other fate is too late for it. Does nothing if the gate
+    /// was released before; disarms it if it has not fired.
     pub fn release(&self, fate: Fate) {
         let mut state = self.recorder.lock();
         let Some(index) = state.gates.iter().position(|armed| armed.id == self.id) else {
             return;
         };
         let armed = state.gates.remove(index);
+        let too_late = armed.matcher.trigger().on.is_forwarded() && fate != Fate::Cut;
         for (event, waiting) in armed.held {
-            let fate = if armed.fired == Some(event) {
+            let fate = if armed.fired == Some(event) && !too_late {
                 fate
             } else {
                 Fate::Forwarded
@@ -182,7 +185,9 @@ impl State {
                 }
             }
             let Some((event, fires)) = stop else { continue };
+            let mut goes_first = false;
             if let Some(hold) = &mut hold {
+                goes_first = fires && armed.matcher.trigger().on.is_forwarded();
                 let (release, released) = oneshot::channel();
                 armed.held.insert(event, release);
                 let fault = armed.fault.clone();
@@ -193,7 +198,7 @@ impl State {
                 hold.parts.push(Part {
                     fault,
                     event,
-                    forwarded: fires && armed.matcher.trigger().on.is_forwarded(),
+                    forwarded: goes_first.then(|| Arc::clone(&armed.seen)),
                     wait: Wait::Gate {
                         id: armed.id,
                         released,
@@ -206,7 +211,9 @@ impl State {
                     id: armed.fault.clone(),
                     change,
                 });
-                armed.seen.fired.send_replace(Some(event));
+                if !goes_first {
+                    armed.seen.fired.send_replace(Some(event));
+                }
             }
         }
         for step in about {
@@ -234,7 +241,7 @@ impl State {
                 hold.parts.push(Part {
                     fault,
                     event,
-                    forwarded: false,
+                    forwarded: None,
                     wait: Wait::Timer(time),
                 });
                 Verdict::Hold(hold)
@@ -246,11 +253,22 @@ impl State {
 impl Hold {
     /// The unit is to be sent before the wait. Whoever else holds it wants it held, and is the stronger.
     pub(crate) fn goes_first(&self) -> bool {
-        self.parts.iter().all(|part| part.forwarded)
+        self.parts.iter().all(|part| part.forwarded.is_some())
     }
 
-    /// Resolves when every gate that holds the unit is released, to the gravest of their fates.
+    /// Tells the gates that were to let the unit go on first.
+    fn announce(&self) {
+        for part in &self.parts {
+            if let Some(seen) = &part.forwarded {
+                seen.fired.send_replace(Some(part.event));
+            }
+        }
+    }
+
+    /// Resolves when every gate that holds the unit is released, to the gravest of their fates. To be called when what
+    /// goes first has gone.
     pub(crate) async fn wait(&mut self) -> Fate {
+        self.announce();
         let mut worst = Fate::Forwarded;
         for part in &mut self.parts {
             let fate = match &mut part.wait {
@@ -302,6 +320,7 @@ impl Drop for Hold {
         if self.parts.iter().all(|part| matches!(part.wait, Wait::Done)) {
             return;
         }
+        self.announce();
         let mut state = self.recorder.lock();
         for part in &self.parts {
             let lost = match &part.wait {

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use harness_model::event::{Fate, FaultChange, Step, StepKind};
-use harness_model::fault::{Pattern, Trigger};
+use harness_model::event::{Covered, Fate, FaultChange, Step, StepKind};
+use harness_model::fault::{MessageState, On, Pattern, Trigger};
 use harness_model::ledger::Ledger;
 
 use super::{Link, Recorder, Verdict};
@@ -155,4 +155,47 @@ fn units_behind_a_held_one_are_not_recorded_yet() {
         recorder.record(&link, &mut units[2..]).verdict,
         Verdict::Pass
     ));
+}
+
+#[tokio::test]
+async fn a_gate_that_lets_its_frame_go_first_says_so_only_then() {
+    let recorder = Recorder::in_memory();
+    let link = Link {
+        svc: "svc".into(),
+        conn: 1,
+    };
+    let on = On::State {
+        state: MessageState::A1,
+        by: "svc".into(),
+        key: None,
+    };
+    let (nth, after) = (1, None);
+    let gate = recorder.arm("f".into(), Trigger { nth, on, after });
+    let covers = vec![Covered {
+        tag: 1,
+        key: Some("7".into()),
+        queue: None,
+    }];
+    let mut units = [Unit {
+        bytes: Vec::new(),
+        chan: None,
+        steps: vec![Step::Ack { covers }],
+    }];
+    let Verdict::Hold(mut hold) = recorder.record(&link, &mut units).verdict else {
+        panic!("nothing is held")
+    };
+    assert!(hold.goes_first());
+    let fired = async |gate: &super::Gate| {
+        tokio::select! {
+            biased;
+            event = gate.fired() => Some(event),
+            () = std::future::ready(()) => None,
+        }
+    };
+    assert_eq!(fired(&gate).await, None, "it has not been sent yet");
+    tokio::select! {
+        biased;
+        _ = hold.wait() => panic!("nobody has released it"),
+        event = gate.fired() => assert_eq!(event, 2),
+    }
 }

@@ -6,29 +6,14 @@ use std::time::Duration;
 use harness_model::event::{Ending, Event, Fate, FaultChange, Side, Step, StepKind};
 use harness_model::fault::{Cut, Pattern, Trigger};
 use harness_wire::recorder::{Action, Recorder, Rule};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::support::{backend, pair, recorded, soon, tap};
+use crate::support::{backend, pair, read_lines as lines, recorded, soon, tap};
 
 fn nth(nth: u64) -> Trigger {
     Trigger::nth(nth, Pattern::new(StepKind::Publish))
-}
-
-/// Reads so many lines.
-async fn lines(stream: &mut TcpStream, count: usize) -> String {
-    let mut text = String::new();
-    let mut reader = BufReader::new(stream);
-    for _ in 0..count {
-        soon("a line", reader.read_line(&mut text)).await.unwrap();
-    }
-    assert!(
-        reader.buffer().is_empty(),
-        "more than {count} lines: {text:?} {:?}",
-        reader.buffer()
-    );
-    text.replace('\n', " ").trim_end().to_owned()
 }
 
 /// The ledger's story about faults and messages, in words.

@@ -5,5 +5,6 @@ mod cuts;
 mod fuzz;
 mod gates;
 mod outages;
+mod states;
 mod support;
 mod transparency;

@@ -11,6 +11,7 @@ use harness_model::event::{Backend, Message, Step};
 use harness_wire::codec::{Codec, Direction, Undecodable, Unit};
 use harness_wire::recorder::Recorder;
 use harness_wire::tap::{NewCodec, Tap, TapSpec};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Nothing here takes long; a test that waits for more than this has found a bug.
@@ -70,10 +71,12 @@ pub(crate) fn stream(chunks: &[Chunk], direction: Direction) -> Vec<u8> {
         .collect()
 }
 
-/// A toy protocol: each line is a unit, and the publish of a message whose key is the line. The client's line `?` is
-/// what it does not understand.
-#[derive(Default)]
+/// What a line of a toy protocol is.
+pub(crate) type Meaning = fn(Direction, &str) -> Option<Step>;
+
+/// A toy protocol: each line is a unit. The client's line `?` is what it does not understand.
 struct Lines {
+    meaning: Meaning,
     to_server: Vec<u8>,
     to_client: Vec<u8>,
 }
@@ -93,21 +96,8 @@ impl Codec for Lines {
                 });
             }
             let line: Vec<u8> = rest.drain(..=end).collect();
-            let key = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-            let message = Message {
-                key: Some(key.into()),
-                ..Message::default()
-            };
-            let step = Step::Publish {
-                tag: 0,
-                mandatory: false,
-                message,
-            };
-            let steps = if direction == Direction::ToServer {
-                vec![step]
-            } else {
-                Vec::new()
-            };
+            let text = String::from_utf8_lossy(line.trim_ascii_end());
+            let steps = (self.meaning)(direction, &text).into_iter().collect();
             units.push(Unit {
                 bytes: line,
                 chan: None,
@@ -127,8 +117,31 @@ impl Codec for Lines {
     }
 }
 
+/// The toy protocol in which every line of the client is the publish of a message whose key is the line.
 pub(crate) fn lines() -> NewCodec {
-    Arc::new(|| Box::new(Lines::default()))
+    words(|direction, line| {
+        let message = Message {
+            key: Some(line.into()),
+            ..Message::default()
+        };
+        let publish = Step::Publish {
+            tag: 0,
+            mandatory: false,
+            message,
+        };
+        (direction == Direction::ToServer).then_some(publish)
+    })
+}
+
+/// The toy protocol in which lines mean this.
+pub(crate) fn words(meaning: Meaning) -> NewCodec {
+    Arc::new(move || {
+        Box::new(Lines {
+            meaning,
+            to_server: Vec::new(),
+            to_client: Vec::new(),
+        })
+    })
 }
 
 /// A listening backend on loopback.
@@ -140,13 +153,18 @@ pub(crate) async fn backend() -> (TcpListener, SocketAddr) {
 
 /// A tap of the toy protocol in front of `upstream`.
 pub(crate) fn tap(upstream: SocketAddr, recorder: &Recorder) -> Tap {
+    tap_of(lines(), upstream, recorder)
+}
+
+/// A tap of a protocol.
+pub(crate) fn tap_of(codec: NewCodec, upstream: SocketAddr, recorder: &Recorder) -> Tap {
     Tap::open(TapSpec {
         service: "svc".into(),
         bind: Ipv4Addr::LOCALHOST.into(),
         backend: Backend::Broker,
         upstream,
         recorder: recorder.clone(),
-        codec: lines(),
+        codec,
     })
     .unwrap()
 }
@@ -158,6 +176,21 @@ pub(crate) async fn pair(listener: &TcpListener, addr: SocketAddr) -> (TcpStream
     })
     .await;
     (client.unwrap(), server.unwrap().0)
+}
+
+/// Reads so many lines, and shows them in one.
+pub(crate) async fn read_lines(stream: &mut TcpStream, count: usize) -> String {
+    let mut text = String::new();
+    let mut reader = BufReader::new(stream);
+    for _ in 0..count {
+        soon("a line", reader.read_line(&mut text)).await.unwrap();
+    }
+    assert!(
+        reader.buffer().is_empty(),
+        "more than {count} lines: {text:?} {:?}",
+        reader.buffer()
+    );
+    text.replace('\n', " ").trim_end().to_owned()
 }
 
 /// Waits until the ledger holds a step that `wanted` likes.
