@@ -8,8 +8,8 @@ mod amqp;
 mod http;
 mod rows;
 
-pub(crate) use amqp::connect as connect_amqp;
 pub use amqp::{Copied, Depth, Messenger, MessengerError, Outgoing, Sent};
+pub(crate) use amqp::{connect as connect_amqp, purge};
 pub use http::{Answer, get};
 pub use rows::{Rows, RowsError};
 

@@ -6,6 +6,7 @@
 //! - [`container`]: starting containers; [`backend`]: the broker and the database; [`service`]: what is under test
 //! - [`pool`]: the process that owns the backends and lends them to trials
 //! - [`admin`]: the control plane, which dials backends directly; [`client`]: the data plane, which goes through taps
+//! - [`upstream`]: services outside the pipeline, played by the harness
 //! - [`load`]: load for measurements
 //! - [`wait`]: the one place that polls; [`secret`]: passwords; [`host`]: the machine
 //!
@@ -23,4 +24,5 @@ pub mod pool;
 pub mod progress;
 pub mod secret;
 pub mod service;
+pub mod upstream;
 pub mod wait;

@@ -46,6 +46,32 @@ pub struct Site<'a> {
     pub labels: &'a BTreeMap<String, String>,
 }
 
+/// One container of a service that is to be started.
+#[derive(Debug, Clone, Copy)]
+pub struct Instance<'a> {
+    /// The service.
+    pub role: &'a Name,
+    /// Which of the service's containers, from 1.
+    pub number: u16,
+    /// What the topology says of the service.
+    pub service: &'a Service,
+    /// Reference of its image, as the engine knows it.
+    pub image: &'a str,
+    /// Where it finds the upstream that the harness plays for it: `{upstream.url}` in its environment.
+    pub upstream: Option<&'a str>,
+}
+
+impl Instance<'_> {
+    /// Its name among the trial's containers: the role for the first, then `role-2` and so on.
+    pub fn name(&self) -> Name {
+        if self.number <= 1 {
+            self.role.clone()
+        } else {
+            Name::from(format!("{}-{}", self.role, self.number))
+        }
+    }
+}
+
 /// A service that cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -101,6 +127,8 @@ pub struct HealthAnswer {
 pub struct Running {
     /// Its role.
     pub role: Name,
+    /// Its own name: that of its role, or `role-2` and so on; see [`Instance::name`].
+    pub name: Name,
     /// Its container's id.
     pub container: String,
     /// Its address; it changes with a restart.
@@ -153,15 +181,34 @@ fn values(topology: &Topology, service: Option<&Service>, links: &Links) -> Valu
 }
 
 impl Running {
-    /// Starts the service `role` from `image`. It is not waited for; see [`Running::health`].
+    /// Starts the first container of the service `role` from `image`; see [`Running::start_instance`].
     ///
     /// # Errors
-    /// When its environment cannot be filled in, or the engine refuses.
+    /// As there.
     pub async fn start(
         site: &Site<'_>,
         role: &Name,
         service: &Service,
         image: &str,
+        links: &Links,
+    ) -> Result<Self, ServiceError> {
+        let first = Instance {
+            role,
+            number: 1,
+            service,
+            image,
+            upstream: None,
+        };
+        Self::start_instance(site, &first, links).await
+    }
+
+    /// Starts a container of a service. It is not waited for; see [`Running::health`].
+    ///
+    /// # Errors
+    /// When its environment cannot be filled in, or the engine refuses.
+    pub async fn start_instance(
+        site: &Site<'_>,
+        instance: &Instance<'_>,
         links: &Links,
     ) -> Result<Self, ServiceError> {
         let Site {
@@ -170,17 +217,23 @@ impl Running {
             grant,
             labels,
         } = *site;
+        let Instance { role, service, .. } = *instance;
+        let name = instance.name();
+        let mut values = values(topology, Some(service), links);
+        if let Some(url) = instance.upstream {
+            values.set("upstream.url", &url);
+        }
         let env = topology
-            .environment(service, &values(topology, Some(service), links))
+            .environment(service, &values)
             .map_err(|cause| ServiceError::Template {
                 role: role.clone(),
                 cause,
             })?;
         let network = network(topology, grant).name.clone();
         let launch = Launch {
-            image: image.to_owned(),
-            name: format!("harness-{}-{role}", grant.lease),
-            hostname: role.to_string(),
+            image: instance.image.to_owned(),
+            name: format!("harness-{}-{name}", grant.lease),
+            hostname: name.to_string(),
             network: network.clone(),
             labels: labels.clone(),
             env,
@@ -193,7 +246,7 @@ impl Running {
             Ok(ip) => ip,
             // One that ends gives its address back, and only then counts as ended.
             Err(error) => {
-                let ended = tokio::time::timeout(ADDRESSLESS, Self::ended(engine, role, &container));
+                let ended = tokio::time::timeout(ADDRESSLESS, Self::ended(engine, &name, &container));
                 return Err(ended
                     .await
                     .map_or_else(|_| error.into(), |ended| ended.unwrap_or_else(Into::into)));
@@ -201,6 +254,7 @@ impl Running {
         };
         Ok(Self {
             role: role.clone(),
+            name,
             container,
             ip,
             service: service.clone(),
@@ -223,37 +277,7 @@ impl Running {
 
     /// Asks its health endpoint.
     pub async fn health(&self) -> HealthAnswer {
-        let health = &self.service.health;
-        let answer = match client::get(self.ip, self.service.port, &health.path).await {
-            Ok(answer) => answer,
-            Err(cause) => {
-                return HealthAnswer {
-                    status: 0,
-                    broker: None,
-                    verdict: Err(cause),
-                };
-            }
-        };
-        let broker = health
-            .broker
-            .as_deref()
-            .and_then(|at| answer.body.pointer(at))
-            .and_then(Value::as_bool);
-        let verdict = if answer.status != health.status {
-            Err(format!(
-                "status {}, not {}: {}",
-                answer.status, health.status, answer.body
-            ))
-        } else if health.broker.is_some() && broker != Some(true) {
-            Err(format!("not connected to the broker: {}", answer.body))
-        } else {
-            Ok(())
-        };
-        HealthAnswer {
-            status: answer.status,
-            broker,
-            verdict,
-        }
+        health(self.ip, &self.service).await
     }
 
     /// Starts it again after it has ended, and learns its address.
@@ -272,6 +296,41 @@ impl Running {
     /// What the engine says.
     pub async fn remove(self) -> Result<(), ContainerError> {
         self.handle.remove().await
+    }
+}
+
+/// Asks the health endpoint of a service at an address.
+pub async fn health(ip: IpAddr, service: &Service) -> HealthAnswer {
+    let health = &service.health;
+    let answer = match client::get(ip, service.port, &health.path).await {
+        Ok(answer) => answer,
+        Err(cause) => {
+            return HealthAnswer {
+                status: 0,
+                broker: None,
+                verdict: Err(cause),
+            };
+        }
+    };
+    let broker = health
+        .broker
+        .as_deref()
+        .and_then(|at| answer.body.pointer(at))
+        .and_then(Value::as_bool);
+    let verdict = if answer.status != health.status {
+        Err(format!(
+            "status {}, not {}: {}",
+            answer.status, health.status, answer.body
+        ))
+    } else if health.broker.is_some() && broker != Some(true) {
+        Err(format!("not connected to the broker: {}", answer.body))
+    } else {
+        Ok(())
+    };
+    HealthAnswer {
+        status: answer.status,
+        broker,
+        verdict,
     }
 }
 

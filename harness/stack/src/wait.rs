@@ -74,6 +74,11 @@ where
     }
 }
 
+/// Lets time pass: a fault lasts as long as its scenario says, and nothing announces that.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep_until(Instant::now() + time).await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::until;

@@ -1,29 +1,41 @@
-//! The broker's management interface.
+//! The broker's management interface: a virtual host as a whole, its user and its connections.
 
-use rabbitmq_http_client::api::ClientBuilder;
-use rabbitmq_http_client::password_hashing::{base64_encoded_salted_password_hash_sha256, salt};
-use serde_json::{Value, json};
 use std::time::Duration;
 
-use harness_model::topology::{ExchangeKind, QueueKind, Topology};
+use harness_model::fault::Resource;
+use harness_model::topology::Topology;
+use rabbitmq_http_client::api::{ClientBuilder, HttpClientError};
+use rabbitmq_http_client::requests::Permissions;
+use rabbitmq_http_client::responses::HealthCheckFailureDetails;
 
+use super::definitions::{Credentials, definitions};
 use crate::backend::MANAGEMENT_PORT;
 use crate::pool::BackendInfo;
 
 /// Longest time for one request; the slowest, an import of definitions, takes tens of milliseconds.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A request that the management interface did not grant.
+/// Something that was asked of the broker and not done.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {cause}")]
 pub struct AdminError {
-    what: &'static str,
+    what: String,
     cause: String,
+}
+
+impl AdminError {
+    pub(super) fn new(what: impl Into<String>, cause: &impl ToString) -> Self {
+        Self {
+            what: what.into(),
+            cause: cause.to_string(),
+        }
+    }
 }
 
 /// A client of the management interface.
 pub struct BrokerAdmin {
-    client: rabbitmq_http_client::api::Client<String, String, String>,
+    pub(super) client: rabbitmq_http_client::api::Client<String, String, String>,
+    pub(super) broker: BackendInfo,
 }
 
 impl std::fmt::Debug for BrokerAdmin {
@@ -45,7 +57,10 @@ impl BrokerAdmin {
             .with_request_timeout(DEADLINE)
             .build()
             .expect("a literal address makes a client");
-        Self { client }
+        Self {
+            client,
+            broker: broker.clone(),
+        }
     }
 
     /// The broker's version.
@@ -53,10 +68,8 @@ impl BrokerAdmin {
     /// # Errors
     /// When it does not answer.
     pub async fn version(&self) -> Result<String, AdminError> {
-        self.client
-            .server_version()
-            .await
-            .map_err(|error| failed("broker version", &error))
+        let version = self.client.server_version().await;
+        version.map_err(|error| failed("broker version", &error))
     }
 
     /// Makes a virtual host with its own user and everything the topology wants to exist before a service starts:
@@ -70,11 +83,94 @@ impl BrokerAdmin {
         password: &str,
         topology: &Topology,
     ) -> Result<(), AdminError> {
-        let definitions = definitions(vhost, password, topology);
-        self.client
-            .import_cluster_wide_definitions(definitions)
-            .await
-            .map_err(|error| failed("make the virtual host", &error))
+        let credentials = Credentials {
+            password,
+            administrator: &self.broker.user,
+        };
+        let made = definitions(vhost, Some(&credentials), topology);
+        let imported = self.client.import_cluster_wide_definitions(made).await;
+        imported.map_err(|error| failed("make the virtual host", &error))
+    }
+
+    /// Makes again what the topology wants in a virtual host and is missing: exchanges, queues, bindings, policies. What
+    /// is there stays as it is, messages and consumers with it, so this can be asked for at any time and again.
+    ///
+    /// A queue that is there with other arguments stays, too; see [`BrokerAdmin::delete_queue`]. User, password and
+    /// permissions are not touched; see [`BrokerAdmin::permit`].
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn restore(&self, vhost: &str, topology: &Topology) -> Result<(), AdminError> {
+        let wanted = definitions(vhost, None, topology);
+        let imported = self.client.import_cluster_wide_definitions(wanted).await;
+        imported.map_err(|error| failed(format!("restore virtual host {vhost}"), &error))
+    }
+
+    /// Allows a user everything in a virtual host, or nothing. Its connections stay.
+    ///
+    /// A channel remembers what it was allowed, so one that is busy goes on with what it has done before; it forgets when
+    /// it has been idle for a moment. What is consumed already goes on being delivered.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn permit(&self, user: &str, vhost: &str, allowed: bool) -> Result<(), AdminError> {
+        let pattern = if allowed { ".*" } else { "^$" };
+        let permissions = Permissions {
+            user,
+            vhost,
+            configure: pattern,
+            read: pattern,
+            write: pattern,
+        };
+        let changed = self.client.declare_permissions(&permissions).await;
+        changed.map_err(|error| {
+            let word = if allowed { "allow" } else { "forbid" };
+            failed(format!("{word} user {user} everything in {vhost}"), &error)
+        })
+    }
+
+    /// Closes all connections of a virtual host's own user, as an operator does: each peer gets `connection.close` with
+    /// code 320. Connections of the harness by that user are among them. Returns how many there were.
+    ///
+    /// The broker looks them up by user in the table by which it enforces limits, which is exact; its list of connections
+    /// by virtual host is a statistic and seconds old.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn close_all(&self, vhost: &str) -> Result<usize, AdminError> {
+        let what = || format!("close the connections of {vhost}");
+        let open = match self.client.list_user_connections(vhost).await {
+            Ok(open) => open.len(),
+            Err(error) if error.is_not_found() => 0,
+            Err(error) => return Err(failed(what(), &error)),
+        };
+        let closed = self
+            .client
+            .close_user_connections(vhost, Some("closed by an operator"), true);
+        closed.await.map_err(|error| failed(what(), &error))?;
+        Ok(open)
+    }
+
+    /// The alarms that block publishers now; see [`super::Alarm`].
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn alarms(&self) -> Result<Vec<Resource>, AdminError> {
+        let alarms = match self.client.health_check_cluster_wide_alarms().await {
+            Ok(()) => return Ok(Vec::new()),
+            Err(HttpClientError::HealthCheckFailed {
+                details: HealthCheckFailureDetails::AlarmCheck(details),
+                ..
+            }) => details.alarms,
+            Err(error) => return Err(failed("read the broker's alarms", &error)),
+        };
+        let resources = alarms.iter().filter_map(|alarm| match alarm.resource.as_str() {
+            "memory" => Some(Resource::Memory),
+            "disk" => Some(Resource::Disk),
+            // An alarm about file descriptors blocks nobody.
+            _ => None,
+        });
+        Ok(resources.collect())
     }
 
     /// Removes a virtual host and its user; it is no error if they are not there.
@@ -82,120 +178,20 @@ impl BrokerAdmin {
     /// # Errors
     /// When the broker refuses or does not answer.
     pub async fn remove(&self, vhost: &str) -> Result<(), AdminError> {
-        self.client
-            .delete_vhost(vhost, true)
-            .await
-            .map_err(|error| failed("remove the virtual host", &error))?;
-        self.client
-            .delete_user(vhost, true)
-            .await
-            .map_err(|error| failed("remove the user", &error))
+        let removed = self.client.delete_vhost(vhost, true).await;
+        removed.map_err(|error| failed("remove the virtual host", &error))?;
+        let removed = self.client.delete_user(vhost, true).await;
+        removed.map_err(|error| failed("remove the user", &error))
     }
 }
 
-fn failed(what: &'static str, error: &rabbitmq_http_client::api::HttpClientError) -> AdminError {
-    AdminError {
-        what,
-        cause: error.to_string(),
-    }
-}
-
-/// The definitions that the management interface imports: a virtual host, its user (of the same name) and what is in
-/// it.
-///
-/// What services declare themselves (their queue and its binding) is made here as well, with the same arguments, so
-/// that reports can be published before a service is up.
-fn definitions(vhost: &str, password: &str, topology: &Topology) -> Value {
-    let mut exchanges = Vec::new();
-    let mut queues = Vec::new();
-    let mut bindings = Vec::new();
-    let mut policies = Vec::new();
-
-    let exchange = |name: &str, kind: &str| {
-        json!({"vhost": vhost, "name": name, "type": kind, "durable": true, "auto_delete": false, "internal": false,
-               "arguments": {}})
+/// What was asked for, and what the management interface said instead of doing it.
+pub(super) fn failed(what: impl Into<String>, error: &HttpClientError) -> AdminError {
+    let said = match error {
+        HttpClientError::ClientErrorResponse { body, .. }
+        | HttpClientError::ServerErrorResponse { body, .. } => body.as_deref(),
+        _ => None,
     };
-    let queue = |name: &str, arguments: Value| json!({"vhost": vhost, "name": name, "durable": true, "auto_delete": false, "arguments": arguments});
-    let bind = |source: &str, queue: &str, key: &str| {
-        json!({"vhost": vhost, "source": source, "destination": queue, "destination_type": "queue",
-               "routing_key": key, "arguments": {}})
-    };
-    let exchange_name = |role: &str| {
-        topology
-            .exchanges
-            .get(role)
-            .map(|found| found.name.as_str())
-            .unwrap_or_default()
-    };
-
-    for found in topology.exchanges.values() {
-        exchanges.push(exchange(&found.name, kind_word(found.kind)));
-    }
-    for found in topology.queues.values() {
-        let arguments = match found.kind {
-            QueueKind::Classic => json!({}),
-            QueueKind::Quorum => json!({"x-queue-type": "quorum"}),
-        };
-        queues.push(queue(&found.name, arguments));
-        for route in found.bind.iter().filter_map(|role| topology.routes.get(role)) {
-            bindings.push(bind(exchange_name(&route.exchange), &found.name, &route.key));
-        }
-        if let Some(dead) = &found.dead_letter {
-            queues.push(queue(&dead.queue, json!({})));
-            bindings.push(bind(exchange_name(&dead.exchange), &dead.queue, &dead.key));
-            policies.push(json!({
-                "vhost": vhost, "name": dead.policy, "apply-to": "queues", "priority": 0,
-                "pattern": format!("^{}$", escape(&found.name)),
-                "definition": {"dead-letter-exchange": exchange_name(&dead.exchange),
-                               "dead-letter-routing-key": dead.key},
-            }));
-        }
-        if let Some(retry) = &found.retry {
-            exchanges.push(exchange(&retry.exchange, "topic"));
-            queues.push(queue(
-                &retry.queue,
-                json!({"x-message-ttl": retry.ttl_ms, "x-dead-letter-exchange": "",
-                       "x-dead-letter-routing-key": found.name}),
-            ));
-            bindings.push(bind(&retry.exchange, &retry.queue, "#"));
-        }
-    }
-    json!({
-        "vhosts": [{"name": vhost}],
-        "users": [{"name": vhost, "tags": [], "hashing_algorithm": "rabbit_password_hashing_sha256",
-                   "password_hash": base64_encoded_salted_password_hash_sha256(&salt(), password)}],
-        "permissions": [{"user": vhost, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}],
-        "exchanges": exchanges, "queues": queues, "bindings": bindings, "policies": policies,
-    })
-}
-
-fn kind_word(kind: ExchangeKind) -> &'static str {
-    match kind {
-        ExchangeKind::Direct => "direct",
-        ExchangeKind::Topic => "topic",
-        ExchangeKind::Fanout => "fanout",
-        ExchangeKind::Headers => "headers",
-    }
-}
-
-/// A queue name as a regular expression that matches nothing else.
-fn escape(name: &str) -> String {
-    name.chars().fold(String::new(), |mut out, letter| {
-        if !letter.is_alphanumeric() && letter != '-' && letter != '_' {
-            out.push('\\');
-        }
-        out.push(letter);
-        out
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escape;
-
-    #[test]
-    fn a_pattern_matches_its_queue_only() {
-        assert_eq!(escape("report-analyze"), "report-analyze");
-        assert_eq!(escape("a.b+c"), "a\\.b\\+c");
-    }
+    let cause = said.map_or_else(|| error.to_string(), |said| format!("{error}: {said}"));
+    AdminError::new(what, &cause)
 }

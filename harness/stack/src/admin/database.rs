@@ -25,10 +25,21 @@ pub struct DatabaseError {
     cause: String,
 }
 
+impl DatabaseError {
+    pub(super) fn new(what: impl Into<String>, cause: &impl ToString) -> Self {
+        Self {
+            what: what.into(),
+            cause: cause.to_string(),
+        }
+    }
+}
+
 /// A connection with every right.
 #[derive(Debug)]
 pub struct DatabaseAdmin {
-    connection: MySqlConnection,
+    pub(super) connection: MySqlConnection,
+    /// How it was made, for connections of their own.
+    pub(super) options: MySqlConnectOptions,
 }
 
 impl DatabaseAdmin {
@@ -45,7 +56,7 @@ impl DatabaseAdmin {
             .ssl_mode(MySqlSslMode::Disabled)
             .disable_statement_logging();
         let connection = deadline("connect", MySqlConnection::connect_with(&options)).await?;
-        Ok(Self { connection })
+        Ok(Self { connection, options })
     }
 
     /// The server's version.
@@ -88,19 +99,7 @@ impl DatabaseAdmin {
     /// What the server says.
     pub async fn remove(&mut self, name: &str) -> Result<(), DatabaseError> {
         // Open sessions of the user would keep metadata locks that DROP waits for.
-        let rows = deadline(
-            "list sessions",
-            self.connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(format!(
-                "SELECT id FROM information_schema.processlist WHERE user = '{name}'"
-            )))),
-        )
-        .await?;
-        for row in &rows {
-            if let Some(id) = text(row, 0)? {
-                // It may have ended by itself in between.
-                drop(self.run("end a session", format!("KILL {id}")).await);
-            }
-        }
+        self.end_sessions(name).await?;
         self.run(
             "remove the schema",
             format!("DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS `{name}`@'%'"),
@@ -124,7 +123,7 @@ impl DatabaseAdmin {
         read_table(&mut self.connection, table, order).await
     }
 
-    async fn run(&mut self, what: &str, sql: String) -> Result<(), DatabaseError> {
+    pub(super) async fn run(&mut self, what: &str, sql: String) -> Result<(), DatabaseError> {
         deadline(what, self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))))
             .await
             .map(drop)
@@ -164,10 +163,7 @@ pub async fn read_table(
         });
     }
     if selected.is_empty() {
-        return Err(DatabaseError {
-            what: table.to_owned(),
-            cause: "no such table".to_owned(),
-        });
+        return Err(DatabaseError::new(table, &"no such table"));
     }
     let order: Vec<_> = order.iter().map(|column| format!("`{column}`")).collect();
     let sql = format!(
@@ -210,27 +206,22 @@ fn fields(row: &MySqlRow) -> Result<Fields, DatabaseError> {
 }
 
 /// A column as the text protocol gives it.
-fn text(row: &MySqlRow, index: usize) -> Result<Option<String>, DatabaseError> {
-    let bytes: Option<Vec<u8>> = row.try_get_unchecked(index).map_err(|error| DatabaseError {
-        what: "read a column".to_owned(),
-        cause: error.to_string(),
-    })?;
+pub(super) fn text(row: &MySqlRow, index: usize) -> Result<Option<String>, DatabaseError> {
+    let bytes: Option<Vec<u8>> = row
+        .try_get_unchecked(index)
+        .map_err(|error| DatabaseError::new("read a column", &error))?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-async fn deadline<T>(
+pub(super) async fn deadline<T>(
     what: &str,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, DatabaseError> {
     match tokio::time::timeout(DEADLINE, work).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(DatabaseError {
-            what: what.to_owned(),
-            cause: error.to_string(),
-        }),
-        Err(_) => Err(DatabaseError {
-            what: what.to_owned(),
-            cause: format!("no answer within {} s", DEADLINE.as_secs()),
-        }),
+        Ok(answer) => answer.map_err(|error| DatabaseError::new(what, &error)),
+        Err(_) => Err(DatabaseError::new(
+            what,
+            &format!("no answer within {} s", DEADLINE.as_secs()),
+        )),
     }
 }

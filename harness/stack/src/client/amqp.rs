@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueuePurgeOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 
@@ -259,6 +261,22 @@ pub(crate) async fn connect(
     )
     .await?;
     Ok((connection, channel))
+}
+
+/// Throws the ready messages of a queue away, over a connection of its own, and returns how many there were.
+pub(crate) async fn purge(
+    addr: SocketAddr,
+    user: &str,
+    password: &str,
+    vhost: &str,
+    queue: &str,
+) -> Result<u64, MessengerError> {
+    let (connection, channel) = connect(addr, user, password, vhost).await?;
+    let purged = channel.queue_purge(queue.into(), QueuePurgeOptions::default());
+    let purged = deadline("queue.purge", purged).await;
+    // What was asked for is done or has failed; a connection that cannot be closed is gone.
+    drop(deadline("close", connection.close(200, "".into())).await);
+    purged.map(u64::from)
 }
 
 async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::PublisherConfirm> {
