@@ -19,6 +19,7 @@ mod loss;
 mod phantoms;
 mod prefetch;
 mod process;
+mod progress;
 mod publisher;
 mod recovered;
 mod rest;
@@ -119,6 +120,11 @@ pub const ALL: &[Invariant] = &[
         id: retries::ISOLATION,
         what: "a retry on one queue changes nothing on another",
         judge: retries::isolation,
+    },
+    Invariant {
+        id: progress::ID,
+        what: "what a fault does not touch keeps going, and no message stops those behind it",
+        judge: progress::judge,
     },
     Invariant {
         id: prefetch::ID,

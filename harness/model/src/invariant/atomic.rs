@@ -73,9 +73,9 @@ fn report(case: &Case<'_>, injected: &Injected) -> Option<Finding> {
         .filter(|language| !found.contains(language))
         .collect();
     if !found.is_empty() {
-        has.push(format!("analysis rows in {}", list(found.iter().copied())));
+        has.push(format!("analysis rows in {}", story::list(found.iter().copied())));
         if kept && !missing.is_empty() {
-            lacks.push(format!("no rows in {}", list(missing)));
+            lacks.push(format!("no rows in {}", story::list(missing)));
         }
     }
     let event = case.topology().event.is_some().then(|| event(case, key));
@@ -118,7 +118,7 @@ fn report(case: &Case<'_>, injected: &Injected) -> Option<Finding> {
     let what = format!(
         "{}: {trail}it has {}, but {}",
         story::name(case, key),
-        list(&has),
+        story::list(&has),
         lacks.join(", and ")
     );
     let shown: BTreeSet<_> = events.into_iter().chain(shown).collect();
@@ -162,14 +162,4 @@ fn is_there(case: &Case<'_>, publish: &Published<'_>, key: &Key) -> bool {
                 case.deliveries_from(queue, key)
                     .any(|delivery| delivery.n > publish.n)
             }))
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn list(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let words: Vec<_> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
-    match words.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => "nothing".into(),
-    }
 }

@@ -327,6 +327,14 @@ impl<'a> Case<'a> {
         self.held.get(&n)?.fate.map(|(fate, _)| fate)
     }
 
+    /// Nothing is known to have kept this frame from its receiver.
+    pub(super) fn passed(&self, n: u64) -> bool {
+        self.held.get(&n).is_none_or(|held| {
+            held.fate
+                .is_some_and(|(fate, _)| !matches!(fate, Fate::Dropped | Fate::Cut))
+        })
+    }
+
     /// What was injected under this key.
     pub(super) fn injected(&self, key: &Key) -> Option<&'a Injected> {
         self.injected.get(key).copied()

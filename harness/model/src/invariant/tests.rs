@@ -10,6 +10,7 @@ mod fidelity;
 mod links;
 mod loss;
 mod outside;
+mod progress;
 mod publisher;
 mod registry;
 mod retries;

@@ -1,9 +1,10 @@
 //! Ways to change what was stored.
 
-use harness_model::event::{Event, Message, Step};
+use harness_model::event::{Event, FaultChange, Message, Step};
 use harness_model::evidence::{AnalysisRow, Evidence, QueueState, Rendered};
+use harness_model::fault::{FaultKind, FaultPlan};
 use harness_model::ledger::Ledger;
-use harness_model::name::Key;
+use harness_model::name::{Key, Name};
 
 /// The report that is not the canary.
 pub(crate) const REPORT: u64 = 1;
@@ -118,4 +119,61 @@ pub(crate) fn row(evidence: &mut Evidence) -> &mut AnalysisRow {
     rows.iter_mut()
         .find(|row| row.seq == REPORT && row.language == "en")
         .expect("a row")
+}
+
+/// Lets so many milliseconds pass before the first event that is chosen.
+pub(crate) fn wait(evidence: &mut Evidence, chosen: impl Fn(&Event) -> bool, ms: u64) {
+    events(evidence, |events| {
+        let from = events.iter().position(chosen).expect("such an event");
+        for event in &mut events[from..] {
+            event.at += ms * 1_000_000;
+        }
+    });
+}
+
+/// Begins a fault before the first event that is chosen, and heals it before the canary is sent.
+pub(crate) fn disturb(evidence: &mut Evidence, what: FaultKind, chosen: impl Fn(&Event) -> bool) {
+    let id = Name::new("f");
+    evidence.plan.faults.push(FaultPlan {
+        id: id.clone(),
+        what,
+        when: None,
+    });
+    events(evidence, |events| {
+        let canary = |event: &Event| matches!(&event.step, Step::Phase { name } if *name == "canary");
+        let healed = FaultChange::Healed { proof: "said".into() };
+        insert(
+            events,
+            canary,
+            Step::Fault {
+                id: id.clone(),
+                change: healed,
+            },
+        );
+        insert(
+            events,
+            &chosen,
+            Step::Fault {
+                id: id.clone(),
+                change: FaultChange::Armed,
+            },
+        );
+        let bitten = FaultChange::Bitten { proof: "said".into() };
+        insert(
+            events,
+            &chosen,
+            Step::Fault {
+                id: id.clone(),
+                change: bitten,
+            },
+        );
+    });
+}
+
+/// Says something on nobody's link before the first event that is chosen.
+pub(crate) fn insert(events: &mut Vec<Event>, chosen: impl Fn(&Event) -> bool, step: Step) {
+    let to = events.iter().position(chosen).expect("such an event");
+    let mut event = events[to].clone();
+    (event.svc, event.conn, event.chan, event.step) = (None, None, None, step);
+    events.insert(to, event);
 }

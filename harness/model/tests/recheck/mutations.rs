@@ -6,7 +6,8 @@ use harness_model::fault::{FaultKind, FaultPlan, Target};
 use harness_model::name::{Key, Name};
 
 use crate::change::{
-    REPORT, ack, delivery, events, forget, message, of, publish, queue, rendered, repeat, row, say, steps,
+    REPORT, ack, delivery, disturb, events, forget, message, of, publish, queue, rendered, repeat, row, say,
+    steps, wait,
 };
 
 /// A name, a change, and the rules that find it.
@@ -447,6 +448,16 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             });
         },
         &["recovered"],
+    ),
+    (
+        "a service stood still while another one was frozen",
+        |e| {
+            let target = Target::Service("analyzer".into());
+            let answer = |event: &Event| ack("tags", event);
+            disturb(e, FaultKind::Pause { target }, |event| delivery("tags", event));
+            wait(e, answer, 20_000);
+        },
+        &["progress"],
     ),
     (
         "a link could not be read",

@@ -90,6 +90,14 @@ pub(in crate::invariant) fn is_instance(container: &str, role: &str) -> bool {
 }
 
 impl Outage<'_> {
+    /// What it is called in a sentence.
+    pub(in crate::invariant) fn name(&self) -> String {
+        match self.what {
+            Some(what) => format!("{what} ({})", self.id),
+            None => format!("fault {}", self.id),
+        }
+    }
+
     /// It is in force at some time from one event to another.
     pub(in crate::invariant) fn overlaps(&self, from: u64, to: u64) -> bool {
         self.from.n <= to && self.healed.is_none_or(|healed| healed.n >= from)
@@ -140,7 +148,6 @@ impl Outage<'_> {
                 FaultKind::DeleteQueue { queue: role }
                 | FaultKind::RedeclareQueue { queue: role }
                 | FaultKind::PurgeQueue { queue: role }
-                | FaultKind::Unbind { queue: role }
                 | FaultKind::DropPolicy { queue: role }
                 | FaultKind::DropRetryQueue { queue: role },
             ) => queue(role),
@@ -163,6 +170,23 @@ impl<'a> Case<'a> {
     /// All times at which a fault was in force.
     pub(in crate::invariant) fn outages(&self) -> &[Outage<'a>] {
         &self.outages
+    }
+
+    /// From when to when something may keep this service from its work: a fault that touches it, or a held frame of its
+    /// links. What has no end lasts to the end of the trial.
+    pub(in crate::invariant) fn disturbances(&self, service: &str) -> Vec<(Moment, Option<Moment>)> {
+        let outages = self
+            .outages
+            .iter()
+            .filter(|outage| outage.touches(self.topology(), service))
+            .map(|outage| (outage.from, outage.healed));
+        let held = self.held.iter().filter_map(|(frame, held)| {
+            let ours = self
+                .event(*frame)
+                .is_some_and(|event| event.svc.as_deref() == Some(service));
+            ours.then_some((held.from, held.fate.map(|(_, end)| end)))
+        });
+        outages.chain(held).collect()
     }
 
     /// A fault may have taken this message out of the queue or its surroundings without the pipeline's doing: thrown away

@@ -11,6 +11,8 @@ use super::{BROKER, Delivered, End, How, Moment, Published, QUIET, Settled};
 /// A frame that did not simply pass.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
+    /// When that is first told.
+    pub(super) from: Moment,
     /// What became of it, and when; absent while it is held.
     pub(super) fate: Option<(Fate, Moment)>,
 }
@@ -26,7 +28,8 @@ pub(super) fn held(events: &[Event]) -> BTreeMap<u64, Held> {
             } => (frame, Some((fate, Moment::of(event)))),
             _ => continue,
         };
-        held.insert(frame, Held { fate });
+        let from = Moment::of(event);
+        held.entry(frame).or_insert(Held { from, fate }).fate = fate;
     }
     held
 }

@@ -21,6 +21,17 @@ impl Trial {
         });
     }
 
+    /// Plans a fault that waits for nothing, and begins it.
+    pub(in crate::invariant) fn begin(&mut self, id: &str, what: FaultKind) -> u64 {
+        self.plan.faults.push(FaultPlan {
+            id: id.into(),
+            what,
+            when: None,
+        });
+        self.fault(id, FaultChange::Armed);
+        self.bitten(id)
+    }
+
     pub(in crate::invariant) fn fault(&mut self, id: &str, change: FaultChange) -> u64 {
         self.say(Step::Fault {
             id: id.into(),

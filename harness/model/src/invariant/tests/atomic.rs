@@ -1,7 +1,7 @@
 //! `atomic`.
 
 use crate::event::Fate;
-use crate::fault::{FaultKind, FaultPlan};
+use crate::fault::FaultKind;
 use crate::invariant::testing::{Trial, accepted, found, rejected};
 
 const RULE: &str = "atomic";
@@ -156,15 +156,12 @@ fn what_a_purge_threw_away_may_be_half_done() {
     for rule in [RULE, "no-loss"] {
         assert_eq!(found(rule, &trial).len(), 1, "{rule}");
     }
-    trial.plan.faults.push(FaultPlan {
-        id: "f".into(),
-        what: FaultKind::PurgeQueue {
+    trial.begin(
+        "f",
+        FaultKind::PurgeQueue {
             queue: "analysis".into(),
         },
-        when: None,
-    });
-    trial.fault("f", crate::event::FaultChange::Armed);
-    trial.bitten("f");
+    );
     trial.healed("f");
     trial.recovered(1);
     accepted(&trial);

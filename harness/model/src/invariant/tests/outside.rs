@@ -1,8 +1,8 @@
 //! What no service can be blamed for: queues that nobody consumes, the harness' own traffic, and acknowledgements that
 //! the broker may not have read before their connection was gone.
 
-use crate::event::{Backend, Ending, FaultChange, Message, Side, Step};
-use crate::fault::{Cut, FaultKind, FaultPlan};
+use crate::event::{Backend, Ending, Message, Side, Step};
+use crate::fault::{Cut, FaultKind};
 use crate::invariant::testing::{Trial, accepted, found};
 use crate::name::{Key, Name};
 
@@ -252,17 +252,11 @@ fn nothing_is_read_while_something_is_wrong() {
     };
     for (what, doubts) in [(half_open(), 0), (other(), 1)] {
         let mut trial = Trial::new();
-        trial.plan.faults.push(FaultPlan {
-            id: "f".into(),
-            what,
-            when: None,
-        });
         trial.plan_report(1, &["bin"]);
         trial.inject(1);
         trial.processed(1);
         trial.wait_ms(1_000);
-        trial.fault("f", FaultChange::Armed);
-        trial.bitten("f");
+        trial.begin("f", what);
         trial.wait_ms(30_000);
         trial.cut("tags");
         trial.healed("f");
@@ -299,13 +293,7 @@ fn what_a_fault_throws_away_is_not_lost_by_the_pipeline() {
         let mut trial = Trial::new();
         trial.plan_poison("p", &["tags"]);
         trial.inject("p");
-        trial.plan.faults.push(FaultPlan {
-            id: "f".into(),
-            what,
-            when: None,
-        });
-        trial.fault("f", FaultChange::Armed);
-        trial.bitten("f");
+        trial.begin("f", what);
         if rejected {
             let delivery = trial.deliver("tags", "p");
             trial.nack(delivery, false);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::event::{Event, Fate, Step};
 use crate::evidence::{EndState, Evidence};
-use crate::fault::Target;
+use crate::fault::{FaultKind, Target};
 use crate::invariant::testing::{Trial, accepted, found};
 use crate::invariant::{ALL, judge, waivers};
 use crate::ledger::Ledger;
@@ -69,6 +69,19 @@ fn planted(rule: &str) -> Trial {
             let delivery = trial.deliver("tags", 3);
             trial.ack(delivery);
             trial.end.links.push((3, "bin".into()));
+        }
+        "progress" => {
+            trial.plan_report(3, &[]);
+            trial.inject(3);
+            trial.wait_ms(60_000);
+            trial.begin(
+                "g",
+                FaultKind::OutOfMemory {
+                    service: "tags".into(),
+                },
+            );
+            trial.wait_ms(60_000);
+            trial.healed("g");
         }
         "retries-bounded" => drop(trial.retry("analyzer", "analysis", 2, 0)),
         "sibling-isolation" => drop(trial.deliver_retry("tags", 2, Some(1))),
