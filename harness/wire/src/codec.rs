@@ -25,6 +25,9 @@ pub struct Unit {
     pub bytes: Vec<u8>,
     /// AMQP channel, if it has one.
     pub chan: Option<u16>,
+    /// The request that it is a part of, if [`Codec::refuse`] can refuse it. The parts of a request follow each other,
+    /// and its steps are on the first; who takes that one out of the stream takes all of them.
+    pub request: Option<u64>,
     /// What happens in it; most units have none or one.
     pub steps: Vec<Step>,
 }
@@ -51,4 +54,11 @@ pub trait Codec: Send {
 
     /// Takes the bytes of an incomplete unit, so that they can be forwarded at the end of a stream or after an error.
     fn leftover(&mut self, direction: Direction) -> Vec<u8>;
+
+    /// Gives what is to be sent to the server in the place of a request, so that the client is told that it has failed
+    /// with this error code of the server. `None` if nothing can: the protocol knows no such thing, or the connection
+    /// cannot be read any more.
+    fn refuse(&mut self, _request: u64, _code: u16) -> Option<Vec<u8>> {
+        None
+    }
 }

@@ -15,7 +15,9 @@
 //!
 //! In the greeting the bits for TLS and compression are cleared, so that a client which would take them up if offered
 //! speaks in the clear. Deliberately not done: TLS, compression, replication and the protocol before 4.1 (they are
-//! [`Undecodable`]); rows are counted, never parsed; a text with several statements has the verb of its first one.
+//! [`Undecodable`]); rows are counted, never parsed; a text with several statements has the verb of its first one. What
+//! the server would keep of an execution that was refused (types of parameters that are sent only once, values that were
+//! sent ahead) is not made up for.
 //!
 //! Sources: "Client/Server Protocol" in MySQL's source documentation and in MariaDB's server reference.
 
@@ -23,6 +25,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use harness_model::event::Step;
 use harness_model::name::Key;
 
 use crate::codec::{Codec, Direction, Undecodable, Unit};
@@ -34,6 +37,7 @@ mod command;
 mod frame;
 mod handshake;
 mod read;
+mod refusal;
 mod session;
 mod sql;
 mod statement;
@@ -68,6 +72,8 @@ pub struct MySqlCodec {
     to_server: Framer,
     to_client: Framer,
     session: Session,
+    /// The statement whose first packet was the last that the client began.
+    statement: Option<u64>,
     broken: Option<Undecodable>,
 }
 
@@ -79,6 +85,7 @@ impl MySqlCodec {
             to_server: Framer::new(COMMAND_PIECE),
             to_client: Framer::new(RESPONSE_PIECE),
             session: Session::default(),
+            statement: None,
             broken: None,
         }
     }
@@ -105,15 +112,26 @@ impl Codec for MySqlCodec {
         }
         let mut input = bytes;
         while let Some(mut piece) = framer.next_piece(&mut input) {
+            let mut instead = None;
             let steps = match (Packet::read(&mut piece), direction) {
                 (None, _) => Ok(Vec::new()),
-                (Some(packet), Direction::ToServer) => self.session.client_sends(&packet, &*self.keys),
-                (Some(mut packet), Direction::ToClient) => self.session.server_sends(&mut packet),
+                (Some(packet), Direction::ToServer) => {
+                    let steps = self.session.client_sends(&packet, &*self.keys);
+                    let statement = matches!(steps.as_deref(), Ok([Step::Statement { .. }]));
+                    self.statement = statement.then(|| self.session.newest_command());
+                    steps
+                }
+                (Some(mut packet), Direction::ToClient) => {
+                    let steps = self.session.server_sends(&mut packet);
+                    instead = packet.instead;
+                    steps
+                }
             };
             match steps {
                 Ok(steps) => units.push(Unit {
-                    bytes: piece.bytes,
+                    bytes: instead.unwrap_or(piece.bytes),
                     chan: None,
+                    request: self.statement.filter(|_| direction == Direction::ToServer),
                     steps,
                 }),
                 Err(why) => {
@@ -131,6 +149,13 @@ impl Codec for MySqlCodec {
             Direction::ToServer => self.to_server.take_held(),
             Direction::ToClient => self.to_client.take_held(),
         }
+    }
+
+    fn refuse(&mut self, request: u64, code: u16) -> Option<Vec<u8>> {
+        if self.broken.is_some() {
+            return None;
+        }
+        self.session.refuse(request, code)
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) enum Verdict {
     Hold(Hold),
     /// Do this at once.
     Do(Fate),
+    /// Refuse the request that it is a part of, with this code.
+    Refuse(u16),
 }
 
 #[derive(Debug)]
@@ -151,7 +153,7 @@ impl Recorder {
                 state.append(at, Some(link.svc.clone()), Some(link.conn), unit.chan, step);
             }
             if state.events.len() > first && !(state.gates.is_empty() && state.rules.is_empty()) {
-                let verdict = state.judge(first, self);
+                let verdict = state.judge(first, unit.request.is_some(), self);
                 if !matches!(verdict, Verdict::Pass) {
                     recorded = Recorded {
                         units: count,

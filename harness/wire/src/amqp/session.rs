@@ -77,6 +77,7 @@ impl Session {
             units.push(Unit {
                 bytes,
                 chan,
+                request: None,
                 steps: step.into_iter().collect(),
             });
         };

@@ -7,6 +7,7 @@ use harness_model::event::{Step, Verb};
 use super::frame::Packet;
 use super::handshake::Capabilities;
 use super::read::Reader;
+use super::refusal::Refusal;
 use super::statement::Statements;
 use super::{shown, undecodable};
 use crate::codec::Undecodable;
@@ -51,49 +52,78 @@ struct Answer {
     next: Next,
     /// Rows so far, of all result sets.
     rows: u64,
+    /// The client is given this for an answer.
+    refusal: Option<Refusal>,
 }
 
 /// Answers that are outstanding, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Answers(VecDeque<Answer>);
+pub(super) struct Answers {
+    waiting: VecDeque<Answer>,
+    /// Number of commands so far whose answer was or is waited for.
+    commands: u64,
+}
 
 impl Answers {
     /// A command was sent that is answered like this.
     pub(super) fn expect(&mut self, verb: Verb, next: Next) -> Result<(), Undecodable> {
-        if self.0.len() == MOST {
+        if self.waiting.len() == MOST {
             return Err(undecodable("too many unanswered commands"));
         }
-        self.0.push_back(Answer { verb, next, rows: 0 });
+        self.waiting.push_back(Answer {
+            verb,
+            next,
+            rows: 0,
+            refusal: None,
+        });
+        self.commands += 1;
         Ok(())
+    }
+
+    /// The number of the last command that is answered, counted from 1.
+    pub(super) fn newest(&self) -> u64 {
+        self.commands
+    }
+
+    /// Something that is answered by a single packet is sent in the place of a command. `None` if that is answered.
+    pub(super) fn refuse(&mut self, command: u64, refusal: Refusal) -> Option<()> {
+        let age = usize::try_from(self.commands.checked_sub(command)?).ok()?;
+        let index = self.waiting.len().checked_sub(age + 1)?;
+        let answer = self.waiting.get_mut(index)?;
+        answer.next = Next::Single;
+        answer.refusal = Some(refusal);
+        Some(())
     }
 
     /// The client has been asked for a file and has not sent all of it.
     pub(super) fn file_wanted(&self) -> bool {
-        matches!(self.0.front(), Some(Answer { next: Next::File, .. }))
+        matches!(self.waiting.front(), Some(Answer { next: Next::File, .. }))
     }
 
     /// The client has sent all of the file.
     pub(super) fn file_sent(&mut self) {
-        if let Some(answer) = self.0.front_mut() {
+        if let Some(answer) = self.waiting.front_mut() {
             answer.next = Next::Result;
         }
     }
 
     /// A login of `COM_CHANGE_USER` goes on.
     pub(super) fn login_wanted(&self) -> bool {
-        self.0.iter().any(|answer| matches!(answer.next, Next::Login(_)))
+        self.waiting
+            .iter()
+            .any(|answer| matches!(answer.next, Next::Login(_)))
     }
 
     /// Takes a packet of the server: the step that it completes, if it completes an answer that is one.
     pub(super) fn take(
         &mut self,
-        packet: &Packet<'_>,
+        packet: &mut Packet<'_>,
         capabilities: Capabilities,
         statements: &mut Statements,
     ) -> Result<Option<Step>, Undecodable> {
         let payload = &*packet.payload;
         let kind = payload.first().copied();
-        let Some(answer) = self.0.front_mut() else {
+        let Some(answer) = self.waiting.front_mut() else {
             // A server that shuts down or gives up on an idle client says so unasked.
             return match kind {
                 Some(ERR) => error(payload, Verb::Other).map(Some),
@@ -106,7 +136,7 @@ impl Answers {
             if matches!(answer.next, Next::Prepared) {
                 statements.refused();
             }
-            self.0.pop_front();
+            self.waiting.pop_front();
             return Ok(Some(step));
         }
         let done = match (&mut answer.next, kind) {
@@ -170,19 +200,23 @@ impl Answers {
             (Next::Text, _) => return Ok(self.forget()),
             (Next::Login(schema), Some(OK)) => {
                 let schema = std::mem::take(schema);
-                self.0.pop_front();
+                self.waiting.pop_front();
                 return Ok(Some(Step::DbOpened { schema }));
             }
             (Next::Login(_), Some(_)) => None,
             (next, _) => return Err(undecodable(format!("a packet that is not {next:?}"))),
         };
         let Some(done) = done else { return Ok(None) };
-        let rows = answer.rows;
+        let (rows, refusal) = (answer.rows, answer.refusal);
         if done.more() {
             answer.next = Next::Result;
             return Ok(None);
         }
-        self.0.pop_front();
+        self.waiting.pop_front();
+        if let Some(refusal) = refusal {
+            packet.instead = Some(refusal.packet(packet.sequence));
+            return Ok(Some(refusal.step(verb)));
+        }
         Ok(Some(Step::DbOk {
             verb,
             rows,
@@ -192,7 +226,7 @@ impl Answers {
 
     /// The oldest answer is complete and no step.
     fn forget(&mut self) -> Option<Step> {
-        self.0.pop_front();
+        self.waiting.pop_front();
         None
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Packet<'a> {
     pub(super) length: usize,
     /// As much of it as fits a piece.
     pub(super) payload: &'a mut [u8],
+    /// What is to be forwarded in its place.
+    pub(super) instead: Option<Vec<u8>>,
 }
 
 impl<'a> Packet<'a> {
@@ -46,8 +48,18 @@ impl<'a> Packet<'a> {
             sequence: header[3],
             length,
             payload,
+            instead: None,
         })
     }
+}
+
+/// A packet made anew.
+pub(super) fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
+    debug_assert!(payload.len() < FULL, "what a tap says for itself is short");
+    let [a, b, c, ..] = payload.len().to_le_bytes();
+    let mut bytes = vec![a, b, c, sequence];
+    bytes.extend_from_slice(payload);
+    bytes
 }
 
 impl Framer {

@@ -5,6 +5,7 @@ use harness_model::event::{Step, Verb};
 use super::answer::{self, Answers};
 use super::frame::Packet;
 use super::handshake::{self, Capabilities};
+use super::refusal::Refusal;
 use super::statement::Statements;
 use super::{KeysInHand, command, undecodable};
 use crate::codec::Undecodable;
@@ -81,7 +82,19 @@ impl Session {
         Ok(step.into_iter().collect())
     }
 
-    /// Takes what the server sends; rewrites the greeting.
+    /// The number of the last command that is answered.
+    pub(super) fn newest_command(&self) -> u64 {
+        self.answers.newest()
+    }
+
+    /// Has the answer to a statement rewritten, and gives what is to be sent in the statement's place.
+    pub(super) fn refuse(&mut self, command: u64, code: u16) -> Option<Vec<u8>> {
+        let refusal = Refusal(code);
+        self.answers.refuse(command, refusal)?;
+        Some(refusal.command(self.capabilities))
+    }
+
+    /// Takes what the server sends; rewrites the greeting, and the answer to what was refused.
     pub(super) fn server_sends(&mut self, packet: &mut Packet<'_>) -> Result<Vec<Step>, Undecodable> {
         const OK: u8 = 0x00;
         const ERR: u8 = 0xff;

@@ -222,7 +222,7 @@ impl State {
     }
 
     /// What is to become of the unit that the events from index `first` on are. Gates come before rules.
-    pub(super) fn judge(&mut self, first: usize, recorder: &Recorder) -> Verdict {
+    pub(super) fn judge(&mut self, first: usize, refusable: bool, recorder: &Recorder) -> Verdict {
         let mut hold = Hold {
             parts: Vec::new(),
             recorder: recorder.clone(),
@@ -232,9 +232,10 @@ impl State {
         if !hold.parts.is_empty() {
             return Verdict::Hold(hold);
         }
-        match self.apply_rules(first..end, false) {
+        match self.apply_rules(first..end, refusable) {
             None => Verdict::Pass,
-            Some((.., super::Action::Drop | super::Action::Refuse(_))) => Verdict::Do(Fate::Dropped),
+            Some((.., super::Action::Drop)) => Verdict::Do(Fate::Dropped),
+            Some((.., super::Action::Refuse(code))) => Verdict::Refuse(code),
             Some((.., super::Action::Duplicate)) => Verdict::Do(Fate::Duplicated),
             Some((.., super::Action::Reorder)) => Verdict::Do(Fate::Reordered),
             Some((fault, event, super::Action::Delay(time))) => {

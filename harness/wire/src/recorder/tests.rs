@@ -37,6 +37,7 @@ fn the_file_is_what_is_in_memory_whoever_writes() {
                     let unit = |step| Unit {
                         bytes: Vec::new(),
                         chan: Some(1),
+                        request: None,
                         steps: vec![step],
                     };
                     let mut units = [unit(note("a")), unit(note("b"))];
@@ -98,6 +99,7 @@ fn units_behind_a_held_one_are_not_recorded_yet() {
     let unit = |steps: &[&str]| Unit {
         bytes: Vec::new(),
         chan: None,
+        request: None,
         steps: steps.iter().map(|step| note(step)).collect(),
     };
     // The second unit is two steps, and the count passes three in it.
@@ -179,6 +181,7 @@ async fn a_gate_that_lets_its_frame_go_first_says_so_only_then() {
     let mut units = [Unit {
         bytes: Vec::new(),
         chan: None,
+        request: None,
         steps: vec![Step::Ack { covers }],
     }];
     let Verdict::Hold(mut hold) = recorder.record(&link, &mut units).verdict else {

@@ -184,10 +184,12 @@ impl Connection {
         let mut connect = [Unit {
             bytes: Vec::new(),
             chan: None,
+            request: None,
             steps: vec![step],
         }];
         let fate = match self.spec.recorder.record(&self.link, &mut connect).verdict {
-            Verdict::Pass => Fate::Forwarded,
+            // A connection is no request.
+            Verdict::Pass | Verdict::Refuse(_) => Fate::Forwarded,
             Verdict::Do(fate) => fate,
             Verdict::Hold(mut hold) => hold.wait().await,
         };

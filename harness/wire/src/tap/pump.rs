@@ -40,6 +40,8 @@ pub(super) struct Lane<'a, 'b, 'c> {
     out: Vec<u8>,
     /// Bytes of a reordered unit: they follow the next unit.
     late: Vec<u8>,
+    /// The request that was taken out of the stream: what is still to come of it is not forwarded either.
+    taken: Option<u64>,
     /// Nothing of this direction is left in the codec.
     raw: bool,
 }
@@ -85,6 +87,7 @@ impl<'a> Pipe<'a> {
             units,
             out,
             late,
+            taken: None,
             raw: false,
         }
     }
@@ -193,6 +196,11 @@ impl Lane<'_, '_, '_> {
 
     /// Records and forwards units up to and including the first that is treated specially; says how many.
     async fn record(&mut self, units: &mut [Unit]) -> Result<usize, End> {
+        let is_taken = |unit: &&Unit| unit.request.is_some() && unit.request == self.taken;
+        let taken = units.iter().take_while(is_taken).count();
+        if taken > 0 {
+            return Ok(taken);
+        }
         thaw(&self.pipe.frozen).await;
         let recorded = {
             // While this guard lives nobody can freeze the tap, so that no event is recorded whose bytes do not pass.
@@ -203,7 +211,7 @@ impl Lane<'_, '_, '_> {
             let recorded = self.pipe.spec.recorder.record(self.pipe.link, units);
             let passed = match recorded.verdict {
                 Verdict::Pass => recorded.units,
-                Verdict::Hold(_) | Verdict::Do(_) => recorded.units - 1,
+                Verdict::Hold(_) | Verdict::Do(_) | Verdict::Refuse(_) => recorded.units - 1,
             };
             for unit in &units[..passed] {
                 self.queue(&unit.bytes);
@@ -215,6 +223,10 @@ impl Lane<'_, '_, '_> {
         let fate = match recorded.verdict {
             Verdict::Pass => return Ok(recorded.units),
             Verdict::Do(fate) => fate,
+            Verdict::Refuse(code) => {
+                self.refuse(units[recorded.units - 1].request, code).await?;
+                return Ok(recorded.units);
+            }
             Verdict::Hold(hold) if hold.goes_first() => {
                 self.queue(&units[recorded.units - 1].bytes);
                 self.write().await?;
@@ -233,11 +245,21 @@ impl Lane<'_, '_, '_> {
                 self.queue(bytes);
             }
             Fate::Reordered => self.late.extend_from_slice(bytes),
-            Fate::Dropped => {}
+            Fate::Dropped => self.taken = units[recorded.units - 1].request,
             Fate::Cut => return Err(End::Cut(harness_model::fault::Cut::Rst)),
         }
         self.write().await?;
         Ok(recorded.units)
+    }
+
+    /// Has a request refused. The ledger says by now that it was not forwarded: if it cannot be refused any more, its
+    /// connection ends.
+    async fn refuse(&mut self, request: Option<u64>, code: u16) -> Result<(), End> {
+        let instead = request.and_then(|request| self.pipe.codec().refuse(request, code));
+        let instead = instead.ok_or(End::Cut(harness_model::fault::Cut::Rst))?;
+        self.taken = request;
+        self.queue(&instead);
+        self.write().await
     }
 
     /// Waits for the fate of a unit, as long as its connection lives.

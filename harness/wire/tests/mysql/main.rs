@@ -6,5 +6,6 @@ mod handshake;
 mod packets;
 mod parameters;
 mod properties;
+mod refusals;
 mod statements;
 mod support;

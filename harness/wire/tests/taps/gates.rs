@@ -373,6 +373,27 @@ async fn rules_apply_to_what_matches_until_their_limit_or_end() {
 }
 
 #[tokio::test]
+async fn what_is_no_statement_is_not_refused() {
+    let (listener, addr) = backend().await;
+    let recorder = Recorder::in_memory();
+    let tap = tap(addr, &recorder);
+    let rule = |action| Rule {
+        pattern: Pattern::new(StepKind::Publish),
+        action,
+        every: 1,
+        limit: None,
+    };
+    let refusing = recorder.rule("r".into(), rule(Action::Refuse(1213)));
+    // Nor does the rule keep it from the next one.
+    let doubling = recorder.rule("d".into(), rule(Action::Duplicate));
+    let (mut client, mut server) = pair(&listener, tap.addr()).await;
+    client.write_all(b"a\n").await.unwrap();
+    assert_eq!(lines(&mut server, 2).await, "a a");
+    assert_eq!((refusing.count(), doubling.count()), (0, 1));
+    tap.close().await;
+}
+
+#[tokio::test]
 async fn an_opaque_connection_passes_and_is_said_once() {
     let (listener, addr) = backend().await;
     let recorder = Recorder::in_memory();

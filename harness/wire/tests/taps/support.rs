@@ -101,6 +101,7 @@ impl Codec for Lines {
             units.push(Unit {
                 bytes: line,
                 chan: None,
+                request: None,
                 steps,
             });
         }
