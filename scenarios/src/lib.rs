@@ -2,31 +2,125 @@
 //!
 //! To add one: write its file, and name it in its family's list below.
 
-mod broker {
-    pub(crate) mod killed_mid_flight;
-    pub(crate) mod restarted_gracefully;
-    pub(crate) mod restarted_idle;
-}
-mod link {
-    pub(crate) mod cut;
-}
-mod pipeline {
-    pub(crate) mod batch;
-    pub(crate) mod corpus;
-    pub(crate) mod golden_path;
-}
-mod pool {
-    pub(crate) mod foreign_containers_survive;
+/// Declares the families with their scenarios, and makes the catalogue of all of them.
+macro_rules! catalogue {
+    ($($family:ident { $($scenario:ident),* $(,)? })*) => {
+        $(mod $family {
+            $(pub(crate) mod $scenario;)*
+        })*
+
+        /// All scenarios.
+        pub const CATALOGUE: &[harness::Scenario] = &[$($($family::$scenario::SCENARIO,)*)*];
+    };
 }
 
-/// All scenarios.
-pub const CATALOGUE: &[harness::Scenario] = &[
-    broker::killed_mid_flight::SCENARIO,
-    broker::restarted_gracefully::SCENARIO,
-    broker::restarted_idle::SCENARIO,
-    link::cut::SCENARIO,
-    pipeline::batch::SCENARIO,
-    pipeline::corpus::SCENARIO,
-    pipeline::golden_path::SCENARIO,
-    pool::foreign_containers_survive::SCENARIO,
-];
+catalogue! {
+    broker {
+        channel_closed,
+        connections_closed,
+        disk_alarm,
+        down_for_long,
+        exchange_missing,
+        killed_at_a_random_step,
+        killed_at_rejection,
+        killed_at_retry,
+        killed_mid_flight,
+        killed_twice,
+        killed_under_quorum_queues,
+        killed_with_backlog,
+        memory_alarm,
+        paused_beyond_heartbeat,
+        paused_briefly,
+        permissions_revoked,
+        policy_missing,
+        queue_deleted,
+        queue_purged,
+        queue_replaced,
+        restarted_gracefully,
+        restarted_idle,
+        retry_queue_missing,
+    }
+    database {
+        commit_answer_lost,
+        commit_lost,
+        connections_exhausted,
+        deadlock,
+        down_within_retries,
+        killed,
+        lock_wait_timeout,
+        paused,
+        read_only,
+        restarted,
+        rows_locked,
+        slow,
+        table_locked,
+    }
+    link {
+        ack_lost,
+        closed,
+        confirm_lost,
+        cut,
+        deliveries_late,
+        deliveries_reordered,
+        delivery_lost,
+        event_link_cut_after_commit,
+        half_open,
+        half_open_database,
+        late,
+        narrow,
+        sliced,
+    }
+    message {
+        duplicated,
+        interleaved,
+        odd,
+        poison,
+        poison_first,
+        redelivery_storm,
+        unroutable_event,
+        visibility,
+        without_tags,
+    }
+    pipeline {
+        batch,
+        corpus,
+        golden_path,
+    }
+    pool {
+        foreign_containers_survive,
+    }
+    retry {
+        exhausted,
+        killed_after_retry_publish,
+        killed_at_rejection,
+        killed_before_retry_publish,
+        last_attempt,
+        one_failure,
+        two_failures,
+    }
+    service {
+        killed_at_commit,
+        killed_before_ack,
+        killed_before_confirm,
+        killed_behind_ack,
+        killed_while_working,
+        killed_with_a_delivery,
+        one_of_two_killed,
+        out_of_memory,
+        paused,
+        renderer_terminated,
+        started_before_broker,
+        started_before_database,
+        terminated_while_working,
+        two_instances,
+    }
+    upstream {
+        cut_body,
+        fails_once,
+        garbage,
+        held,
+        never,
+        rate_limited,
+        slow,
+    }
+}

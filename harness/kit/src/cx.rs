@@ -6,7 +6,8 @@ use harness_model::seed::Seed;
 use harness_runner::environment::Failure;
 use harness_runner::trial::Trial;
 
-use crate::fault::{self, Fault, Outage};
+use crate::fault::ask::Fault;
+use crate::fault::{self, Outage};
 use crate::golden;
 use crate::pipeline::Pipeline;
 use crate::world::World;
@@ -31,7 +32,7 @@ impl Cx {
     /// # Errors
     /// Invalid when it is aimed at something that the topology does not have.
     pub fn fault(&self, fault: Fault) -> Result<Outage, Failure> {
-        fault::arm(&self.world, fault)
+        fault::arm(&self.world, fault, self.trial.seed)
     }
 
     /// Compares a value with the golden of this name.

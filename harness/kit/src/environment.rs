@@ -1,8 +1,8 @@
 //! The real world for the runner: a lease from the pool, a pipeline of the trial's own in front of it, and at the end
 //! what is left of it.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use harness_model::evidence::{Evidence, Plan};
 use harness_model::fault::{Schedule, Workload as Injection};
 use harness_model::ledger::Ledger;
 use harness_model::name::Name;
-use harness_model::topology::{Service, Topology};
+use harness_model::topology::{Service, Setup, Topology};
 use harness_model::verdict::Kind;
 use harness_runner::environment::{Collected, Environment, Failure};
 use harness_runner::scenario::{Needs, Outcome};
@@ -23,7 +23,8 @@ use harness_stack::client::{HARNESS, Messenger};
 use harness_stack::engine::Engine;
 use harness_stack::images::{Flavor, Resolved};
 use harness_stack::pool::{Grant, ImageRef, Lease, Mode, PairSpec, Paths};
-use harness_stack::service::{self, Links, Running, Site};
+use harness_stack::service::{self, Instance, Links, Running, Site};
+use harness_stack::upstream::{Asked, Upstream};
 use harness_stack::{secret, wait};
 use harness_wire::amqp::{self, AmqpOptions};
 use harness_wire::clock::Clock;
@@ -37,8 +38,8 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::commands::step_role;
 use crate::cx::Cx;
-use crate::world::{LinkId, Log, World, lock};
-use crate::{collect, fault, files, workload};
+use crate::world::{LinkId, Log, Played, World, lock};
+use crate::{collect, fault, files, health, workload};
 
 /// Longest time from a service's start to its first healthy answer.
 const SERVICE_DEADLINE: Duration = Duration::from_secs(30);
@@ -106,10 +107,11 @@ impl Environment for Stack {
         };
         let lease = self.lease(mode, trial.scenario).await?;
         trial.phase("provision");
-        let world = Arc::new(self.world(trial, lease)?);
+        let world = Arc::new(self.world(trial, lease).await?);
         self.provision(&world).await?;
         trial.phase("ready");
         self.start_services(&world).await?;
+        health::watch(&world).await;
         world.note(None, Step::Phase { name: "body".into() });
         Ok(Cx {
             world,
@@ -272,17 +274,19 @@ fn recovery_ms(world: &World, begin: u64) -> u64 {
 
 impl Stack {
     /// The trial's ledger and taps, with nothing behind them made yet.
-    fn world(&self, trial: &Trial, lease: Lease) -> Result<World, Failure> {
+    async fn world(&self, trial: &Trial, lease: Lease) -> Result<World, Failure> {
+        let topology = Arc::new(self.topology.with(trial.setup).map_err(Failure::invalid)?);
         let grant = lease.grant().clone();
         let path = trial.ledger_path();
         let recorder = Recorder::create(path.as_std_path(), Clock::monotonic())
             .map_err(|error| Failure::infra(format!("make the ledger {path}: {error}")))?;
         let injected_keys = InjectedKeys::new();
-        let options = self.amqp_options(&grant.lease, injected_keys.clone());
-        let bind = service::gateway(&self.topology, &grant);
+        let options = amqp_options(&topology, &grant.lease, injected_keys.clone());
+        let bind = service::gateway(&topology, &grant);
+        let upstreams = played(&topology, trial.setup, bind, &recorder).await?;
         let mut taps = BTreeMap::new();
         let harness = Name::new(HARNESS);
-        for role in self.topology.services.keys().chain([&harness]) {
+        for role in topology.services.keys().chain([&harness]) {
             let in_flight = InFlight::new();
             for which in [Backend::Broker, Backend::Database] {
                 let info = match which {
@@ -318,10 +322,14 @@ impl Stack {
         );
         Ok(World {
             engine: self.engine.clone(),
-            topology: Arc::clone(&self.topology),
+            topology,
+            needs: trial.needs,
+            seed: trial.seed,
             recorder,
             taps,
             services: AsyncMutex::default(),
+            upstreams,
+            down: Mutex::default(),
             messenger: AsyncMutex::new(messenger),
             rows: AsyncMutex::default(),
             lease: AsyncMutex::new(Some(lease)),
@@ -331,25 +339,6 @@ impl Stack {
             waiting: Mutex::default(),
             password,
         })
-    }
-
-    fn amqp_options(&self, vhost: &str, injected: InjectedKeys) -> AmqpOptions {
-        let topology = &self.topology;
-        let record = topology
-            .routes
-            .values()
-            .filter(|route| route.record)
-            .filter_map(|route| {
-                let exchange = topology.exchanges.get(&route.exchange)?;
-                Some((exchange.name.to_string(), route.key.clone()))
-            });
-        AmqpOptions {
-            vhost: Some(vhost.to_owned()),
-            key_paths: topology.messages.key.clone(),
-            retry_header: topology.messages.retry_header.clone(),
-            record: record.collect::<BTreeSet<_>>(),
-            injected,
-        }
     }
 
     fn links(world: &World, role: &Name) -> Result<Links, Failure> {
@@ -368,7 +357,7 @@ impl Stack {
         let scripts = self.scripts()?;
         let broker = async {
             BrokerAdmin::new(&grant.broker)
-                .provision(&grant.lease, &world.password, &self.topology)
+                .provision(&grant.lease, &world.password, &world.topology)
                 .await
                 .map_err(|error| Failure::infra(format!("provision the broker: {error}")))
         };
@@ -382,7 +371,7 @@ impl Stack {
         };
         tokio::try_join!(broker, database)?;
         let labels = service::labels(&grant, &self.paths.dir().display().to_string());
-        let site = self.site(&grant, &labels);
+        let site = self.site(world, &grant, &labels);
         let links = Self::links(world, &Name::new(HARNESS))?;
         for step in &self.topology.steps {
             if step.image.is_some() {
@@ -395,10 +384,15 @@ impl Stack {
         Ok(())
     }
 
-    fn site<'a>(&'a self, grant: &'a Grant, labels: &'a BTreeMap<String, String>) -> Site<'a> {
+    fn site<'a>(
+        &'a self,
+        world: &'a World,
+        grant: &'a Grant,
+        labels: &'a BTreeMap<String, String>,
+    ) -> Site<'a> {
         Site {
             engine: &self.engine,
-            topology: &self.topology,
+            topology: &world.topology,
             grant,
             labels,
         }
@@ -419,8 +413,8 @@ impl Stack {
     async fn start_services(&self, world: &World) -> Outcome {
         let grant = lock(&world.grant).clone();
         let labels = service::labels(&grant, &self.paths.dir().display().to_string());
-        let site = self.site(&grant, &labels);
-        let mut left: BTreeMap<&Name, &Service> = self.topology.services.iter().collect();
+        let site = self.site(world, &grant, &labels);
+        let mut left: BTreeMap<&Name, &Service> = world.topology.services.iter().collect();
         while !left.is_empty() {
             let waits = |service: &Service| service.start_after.iter().any(|role| left.contains_key(role));
             let (later, wave): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -428,9 +422,10 @@ impl Stack {
             if wave.is_empty() {
                 return Err(Failure::infra("the services' start order goes in a circle"));
             }
-            let starts = wave
-                .iter()
-                .map(|(role, service)| self.start_service(world, &site, role, service));
+            let starts = wave.iter().flat_map(|(role, service)| {
+                (1..=service.instances)
+                    .map(|instance| self.start_service(world, &site, role, instance, service))
+            });
             futures::future::try_join_all(starts).await?;
             left = later;
         }
@@ -442,34 +437,36 @@ impl Stack {
         world: &World,
         site: &Site<'_>,
         role: &Name,
+        instance: u16,
         described: &Service,
     ) -> Outcome {
         let image = self.image(role)?.reference.clone();
         let links = Self::links(world, role)?;
-        let running = Running::start(site, role, described, &image, &links)
+        let asks = |name: &&Name| world.topology.upstreams[*name].service == *role;
+        let upstream = world.upstreams.keys().find(asks);
+        let upstream = upstream.map(|name| world.upstreams[name].server.url());
+        let instance = Instance {
+            role,
+            number: instance,
+            service: described,
+            image: &image,
+            upstream: upstream.as_deref(),
+        };
+        let running = Running::start_instance(site, &instance, &links)
             .await
             .map_err(|error| Failure::infra(format!("start {role}: {error}")))?;
         world.note(
             None,
             Step::Container {
-                name: role.clone(),
+                name: running.name.clone(),
                 change: "started".to_owned(),
                 exit: None,
             },
         );
         world.waiting_for(format!("{role} to be healthy"));
-        let seen = Cell::new((0, None));
         let awaited = format!("{role} to be healthy");
         let healthy = wait::until(&awaited, SERVICE_DEADLINE, || async {
-            let answer = running.health().await;
-            if seen.replace((answer.status, answer.broker)) != (answer.status, answer.broker) {
-                let step = Step::Health {
-                    status: answer.status,
-                    broker: answer.broker,
-                };
-                world.note(Some(role), step);
-            }
-            answer.verdict
+            running.health().await.verdict
         });
         let infra = |error: &dyn std::fmt::Display| Failure::infra(error.to_string());
         tokio::select! {
@@ -482,7 +479,7 @@ impl Stack {
                 return Err(ended.map_or_else(|error| infra(&error), |ended| infra(&ended)));
             }
         }
-        world.services.lock().await.insert(role.clone(), running);
+        world.services.lock().await.insert(running.name.clone(), running);
         Ok(())
     }
 
@@ -509,6 +506,57 @@ impl Stack {
             "cores": std::thread::available_parallelism().map_or(0, usize::from),
         })
     }
+}
+
+/// What the taps in front of the broker have to know.
+fn amqp_options(topology: &Topology, vhost: &str, injected: InjectedKeys) -> AmqpOptions {
+    let record = topology
+        .routes
+        .values()
+        .filter(|route| route.record)
+        .filter_map(|route| {
+            let exchange = topology.exchanges.get(&route.exchange)?;
+            Some((exchange.name.to_string(), route.key.clone()))
+        });
+    AmqpOptions {
+        vhost: Some(vhost.to_owned()),
+        key_paths: topology.messages.key.clone(),
+        retry_header: topology.messages.retry_header.clone(),
+        record: record.collect::<BTreeSet<_>>(),
+        injected,
+    }
+}
+
+/// Starts what the harness plays in this trial, with every request in the ledger.
+async fn played(
+    topology: &Topology,
+    setup: &[Setup],
+    bind: IpAddr,
+    recorder: &Recorder,
+) -> Result<BTreeMap<Name, Played>, Failure> {
+    let mut played = BTreeMap::new();
+    for wish in setup {
+        let Setup::Upstream(name) = wish else { continue };
+        let name = Name::new(*name);
+        let described = &topology.upstreams[&name];
+        let fault: Arc<Mutex<Option<Name>>> = Arc::default();
+        let (ledger, asker, culprit) = (recorder.clone(), described.service.clone(), Arc::clone(&fault));
+        let asked = name.clone();
+        let seen = move |request: Asked| {
+            let step = Step::Upstream {
+                name: asked.clone(),
+                key: request.key,
+                status: request.status,
+                fault: lock(&culprit).clone().filter(|_| request.disturbed),
+            };
+            ledger.log(Some(&asker), step);
+        };
+        let server = Upstream::start(bind, described, Arc::new(seen))
+            .await
+            .map_err(|error| Failure::infra(format!("play {name} at {bind}: {error}")))?;
+        played.insert(name, Played { server, fault });
+    }
+    Ok(played)
 }
 
 /// The folder that relative paths of a topology file mean.

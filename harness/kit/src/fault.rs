@@ -1,177 +1,58 @@
-//! Faults as a scenario asks for them, and their life: armed, fired, bitten, healed.
+//! Faults of a trial, and their life: armed, fired, bitten, healed.
 //!
 //! ```ignore
-//! let outage = cx.fault(kill(Broker).when(nth(30, ack().by("analyzer")))).await?;
+//! let outage = cx.fault(kill(Broker).when(nth(30, ack().by("analyzer"))))?;
 //! // .. the body goes on; the 30th ack is held, and the broker killed while it is ..
 //! outage.bitten().await?.heal().await?;
 //! ```
 //!
-//! A fault is a value of the schedule ([`harness_model::fault`]) before it is anything else. Its undoing is registered
-//! before it is done, so that a panic, a deadline or Ctrl-C in the body leaves nothing broken behind. Each kind has a
-//! file of its own, with how it is injected, what proves that it bit, and what proves that it is healed.
+//! A fault is a value of the schedule ([`harness_model::fault`]) before it is anything else; [`ask`] is how a scenario
+//! makes one. Its undoing is registered before it is done, so that a panic, a deadline or Ctrl-C in the body leaves
+//! nothing broken behind. Each kind has a file of its own, with how it is injected, what proves that it bit, how it is
+//! healed and what proves that; they all do this through [`act::Act`].
 
+mod act;
+mod alarm;
+pub mod ask;
+mod broken;
+mod close;
 mod cut_link;
+mod frames;
 mod kill;
 mod life;
+mod locked;
+mod out_of_memory;
+mod pause;
+mod permissions;
+mod read_only;
 mod restart;
+mod shape_link;
+mod starved;
+mod upstream;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use self::life::{Life, State};
-use crate::world::{World, lock};
-use harness_model::event::{Backend, Fate, FaultChange, Step, StepKind};
-use harness_model::fault::{Cut, FaultKind, FaultPlan, Pattern, Target, Trigger};
-use harness_model::name::{Key, Name};
+use harness_model::event::{Fate, FaultChange, Step};
+use harness_model::fault::{FaultPlan, On, Trigger};
+use harness_model::name::Name;
+use harness_model::seed::Seed;
 use harness_runner::environment::Failure;
+use harness_stack::wait;
 use harness_wire::recorder::Gate;
 
-/// Longest wait for a trigger, when the scenario does not say otherwise.
-const FIRE_DEADLINE: Duration = Duration::from_mins(1);
+use self::act::{Act, Scene};
+use self::ask::{Fault, resolve};
+use self::life::{Life, State};
+use crate::world::{World, lock};
 
-/// A fault that a scenario asks for.
-#[derive(Debug, Clone)]
-#[must_use = "a fault does nothing until it is given to `Cx::fault`"]
-pub struct Fault {
-    what: FaultKind,
-    when: Option<(u64, When)>,
-}
-
-/// Which events a trigger counts, in the topology's roles.
-#[derive(Debug, Clone)]
-#[must_use = "a pattern does nothing by itself; see `nth`"]
-pub struct When {
-    step: StepKind,
-    by: Option<Name>,
-    queue: Option<Name>,
-    key: Option<Key>,
-}
-
-/// A backend or a service, as a target.
-pub trait Aim {
-    /// The target.
-    fn target(self) -> Target;
-}
-
-/// The message broker.
-#[derive(Debug, Clone, Copy)]
-pub struct Broker;
-
-/// The database.
-#[derive(Debug, Clone, Copy)]
-pub struct Database;
-
-/// The service with this role.
-#[derive(Debug, Clone, Copy)]
-pub struct Service(pub &'static str);
-
-impl Aim for Broker {
-    fn target(self) -> Target {
-        Target::Broker
-    }
-}
-
-impl Aim for Database {
-    fn target(self) -> Target {
-        Target::Database
-    }
-}
-
-impl Aim for Service {
-    fn target(self) -> Target {
-        Target::Service(Name::new(self.0))
-    }
-}
-
-/// SIGKILL.
-pub fn kill(aim: impl Aim) -> Fault {
-    Fault {
-        what: FaultKind::Kill { target: aim.target() },
-        when: None,
-    }
-}
-
-/// SIGTERM, wait for the exit, start again.
-pub fn restart(aim: impl Aim) -> Fault {
-    Fault {
-        what: FaultKind::Restart { target: aim.target() },
-        when: None,
-    }
-}
-
-/// The connections of `service` to a backend are cut.
-pub fn cut(service: &str, backend: Backend, how: Cut) -> Fault {
-    Fault {
-        what: FaultKind::CutLink {
-            service: Name::new(service),
-            backend,
-            how,
-        },
-        when: None,
-    }
-}
-
-impl Fault {
-    /// Not at once, but at a step; the frame that is this step is held until the fault has taken effect.
-    pub fn when(mut self, trigger: (u64, When)) -> Self {
-        self.when = Some(trigger);
-        self
-    }
-}
-
-/// The nth event that matches, counted from when the fault is armed.
-pub fn nth(nth: u64, when: When) -> (u64, When) {
-    (nth, when)
-}
-
-/// Acknowledgements by consumers; one that covers several deliveries counts for each.
-pub fn ack() -> When {
-    When::any(StepKind::Ack)
-}
-
-/// Deliveries to consumers.
-pub fn deliver() -> When {
-    When::any(StepKind::Deliver)
-}
-
-/// Publishes.
-pub fn publish() -> When {
-    When::any(StepKind::Publish)
-}
-
-impl When {
-    /// Any step of this kind.
-    pub fn any(step: StepKind) -> Self {
-        Self {
-            step,
-            by: None,
-            queue: None,
-            key: None,
-        }
-    }
-
-    /// On the links of this service only.
-    pub fn by(mut self, service: &str) -> Self {
-        self.by = Some(Name::new(service));
-        self
-    }
-
-    /// Of the queue with this role only.
-    pub fn on(mut self, queue: &str) -> Self {
-        self.queue = Some(Name::new(queue));
-        self
-    }
-
-    /// Of this message only.
-    pub fn of(mut self, key: impl Into<Key>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-}
+/// Longest wait for a fault to take effect, from when it is awaited.
+const BITE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// A fault of a trial.
 pub(crate) struct Armed {
     pub(crate) plan: FaultPlan,
+    act: Box<dyn Act>,
     gate: Mutex<Option<Arc<Gate>>>,
     life: Life,
 }
@@ -191,85 +72,65 @@ pub struct Bitten {
 }
 
 /// Resolves the roles of a fault, puts it on the schedule and lets it run on a task of its own.
-pub(crate) fn arm(world: &Arc<World>, fault: Fault) -> Result<Outage, Failure> {
-    let trigger = fault
-        .when
-        .map(|(nth, when)| resolve(world, nth, when))
-        .transpose()?;
-    check_target(world, &fault.what)?;
-    let mut log = lock(&world.log);
-    let id = Name::new(format!("fault-{}", log.faults.len() + 1));
-    let plan = FaultPlan {
-        id: id.clone(),
-        what: fault.what,
-        when: trigger.clone(),
-    };
-    let gate = if let Some(trigger) = trigger {
-        Some(Arc::new(world.recorder.arm(id, trigger)))
+pub(crate) fn arm(world: &Arc<World>, fault: Fault, seed: Seed) -> Result<Outage, Failure> {
+    let turn = lock(&world.log).faults.len() + 1;
+    let id = Name::new(format!("fault-{turn}"));
+    let (what, when) = resolve(world, fault, seed.derive(&format!("schedule-{turn}")))?;
+    let act = act::of(world, &what)?;
+    let gate = if let Some(trigger) = &when {
+        Some(Arc::new(world.recorder.arm(id.clone(), trigger.clone())))
     } else {
-        world.note(
-            None,
-            Step::Fault {
-                id,
-                change: FaultChange::Armed,
-            },
-        );
+        let (id, change) = (id.clone(), FaultChange::Armed);
+        world.note(None, Step::Fault { id, change });
         None
     };
+    let readings = when.as_ref().and_then(readings);
     let armed = Arc::new(Armed {
-        plan,
+        plan: FaultPlan { id, what, when },
+        act,
         gate: Mutex::new(gate),
         life: Life::new(),
     });
-    log.faults.push(Arc::clone(&armed));
-    drop(log);
+    lock(&world.log).faults.push(Arc::clone(&armed));
     let outage = Outage {
         world: Arc::clone(world),
         armed,
     };
+    if let Some(queue) = readings {
+        tokio::spawn(read_depth(outage.clone(), queue));
+    }
     tokio::spawn(drive(outage.clone()));
     Ok(outage)
 }
 
-fn resolve(world: &World, nth: u64, when: When) -> Result<Trigger, Failure> {
-    if let Some(service) = &when.by {
-        world.tap(service, Backend::Broker)?;
+/// The queue that a trigger wants to be read.
+fn readings(trigger: &Trigger) -> Option<Name> {
+    match &trigger.on {
+        On::Depth { queue, .. } => Some(queue.clone()),
+        _ => trigger.after.as_deref().and_then(readings),
     }
-    let queue = when
-        .queue
-        .map(|role| {
-            world
-                .topology
-                .queue(&role)
-                .map(|queue| queue.name.clone())
-                .ok_or_else(|| {
-                    let known: Vec<_> = world.topology.queues.keys().map(Name::as_str).collect();
-                    Failure::invalid(format!("no queue has the role {role}"))
-                        .hint(format!("there are {}", known.join(", ")))
-                })
-        })
-        .transpose()?;
-    let on = Pattern {
-        by: when.by,
-        queue,
-        key: when.key,
-        ..Pattern::new(when.step)
-    };
-    Ok(Trigger::nth(nth, on))
 }
 
-fn check_target(world: &World, what: &FaultKind) -> Result<(), Failure> {
-    match what {
-        FaultKind::Kill {
-            target: Target::Service(service),
+/// Reads a queue, again and again, until the fault that waits for its depth does so no more.
+async fn read_depth(outage: Outage, queue: Name) {
+    let Outage { world, armed } = &outage;
+    let reading = wait::until("the depth of a queue", BITE_DEADLINE, || async {
+        if !armed.life.is_waiting() {
+            return Ok(());
         }
-        | FaultKind::Restart {
-            target: Target::Service(service),
+        let depth = world.messenger.lock().await.depth(&queue).await;
+        if let Ok(depth) = depth {
+            let step = Step::Depth {
+                queue: queue.clone(),
+                ready: depth.ready,
+                consumers: depth.consumers,
+            };
+            world.note(None, step);
         }
-        | FaultKind::CutLink { service, .. } => world.tap(service, Backend::Broker).map(drop),
-        FaultKind::Kill { .. } | FaultKind::Restart { .. } => Ok(()),
-        other => Err(Failure::invalid(format!("{other} is not offered"))),
-    }
+        Err("still waited for".to_owned())
+    });
+    // Whoever waits for the fault says that it did not come.
+    drop(reading.await);
 }
 
 /// Waits for the trigger, injects, proves.
@@ -277,52 +138,32 @@ async fn drive(outage: Outage) {
     let Outage { world, armed } = &outage;
     // The gate stays where the healer finds it as well.
     let gate = lock(&armed.gate).clone();
-    if let Some(gate) = &gate {
-        tokio::select! {
-            _ = gate.fired() => {}
+    let fired = match &gate {
+        Some(gate) => tokio::select! {
+            n = gate.fired() => Some(n),
             () = armed.life.disarmed() => return,
-        }
-    }
+        },
+        None => None,
+    };
     if !armed.life.begin() {
         return;
     }
-    let done = match &armed.plan.what {
-        FaultKind::Kill { target } => kill::inject(world, target).await,
-        FaultKind::Restart { target } => restart::inject(world, target).await,
-        FaultKind::CutLink {
-            service,
-            backend,
-            how,
-        } => cut_link::inject(world, service, *backend, *how).await,
-        other => Err(Failure::invalid(format!("{other} is not offered"))),
-    };
+    let scene = Scene::new(world, &armed.plan, fired, gate);
+    let done = armed.act.inject(&scene).await;
     // Only now, with the fault in effect, does the held frame learn its fate: it died with its connection, or, if that
     // still stands, it goes on.
     drop(lock(&armed.gate).take());
-    if let Some(gate) = gate {
-        gate.release(if done.is_ok() {
-            fate(&armed.plan.what)
-        } else {
-            Fate::Forwarded
-        });
-    }
+    scene.release(if done.is_ok() {
+        armed.act.fate(&scene)
+    } else {
+        Fate::Forwarded
+    });
     let outcome = done.map(|proof| {
         let change = FaultChange::Bitten { proof };
         let id = armed.plan.id.clone();
         world.note(None, Step::Fault { id, change });
     });
     armed.life.injected(outcome);
-}
-
-/// What becomes of the held frame when the fault is in effect.
-fn fate(what: &FaultKind) -> Fate {
-    match what {
-        FaultKind::CutLink {
-            how: Cut::HalfOpen, ..
-        } => Fate::Forwarded,
-        FaultKind::Kill { .. } | FaultKind::CutLink { .. } | FaultKind::Restart { .. } => Fate::Cut,
-        _ => Fate::Forwarded,
-    }
 }
 
 impl Armed {
@@ -340,6 +181,11 @@ impl Armed {
 }
 
 impl Outage {
+    /// The fault's id in the ledger.
+    pub fn id(&self) -> &Name {
+        &self.armed.plan.id
+    }
+
     /// Waits until the fault has taken effect and has proved it.
     ///
     /// # Errors
@@ -347,7 +193,7 @@ impl Outage {
     pub async fn bitten(&self) -> Result<Bitten, Failure> {
         self.world
             .waiting_for(format!("{} to take effect", self.armed.describe()));
-        match tokio::time::timeout(FIRE_DEADLINE, self.armed.life.settled()).await {
+        match tokio::time::timeout(BITE_DEADLINE, self.armed.life.settled()).await {
             Ok(State::Failed(failure)) => Err(failure),
             Ok(State::Disarmed) => Err(Failure::invalid(format!(
                 "{} was called off",
@@ -357,7 +203,7 @@ impl Outage {
             Err(_) => Err(Failure::invalid(format!(
                 "{} did not happen within {} s",
                 self.armed.describe(),
-                FIRE_DEADLINE.as_secs()
+                BITE_DEADLINE.as_secs()
             ))),
         }
     }
@@ -374,21 +220,13 @@ impl Outage {
         }
         let bitten = match armed.life.settled().await {
             State::Bitten => true,
-            // Whatever was done before the proof failed is undone; a link of which nothing was cut needs no healing.
-            State::Failed(_) if !matches!(armed.plan.what, FaultKind::CutLink { .. }) => false,
+            // Whatever was done before the proof failed is undone.
+            State::Failed(_) => false,
             _ => return Ok(()),
         };
         world.waiting_for(format!("{} to be healed", armed.plan.what));
-        let proof = match &armed.plan.what {
-            FaultKind::Kill { target } => kill::heal(world, target).await,
-            FaultKind::Restart { target } => restart::heal(world, target).await,
-            FaultKind::CutLink {
-                service,
-                backend,
-                how,
-            } => cut_link::heal(world, service, *backend, *how).await,
-            _ => Ok("it was never injected".to_owned()),
-        }?;
+        let scene = Scene::new(world, &armed.plan, None, None);
+        let proof = armed.act.heal(&scene).await?;
         if bitten {
             let change = FaultChange::Healed { proof };
             let id = armed.plan.id.clone();
@@ -406,6 +244,17 @@ impl Bitten {
     /// Infra when it cannot be undone: the backend is then discarded.
     pub async fn heal(self) -> Result<(), Failure> {
         self.outage.heal().await
+    }
+
+    /// Lets the fault last, then undoes it: how long is a part of the fault, like the length of a delay.
+    ///
+    /// # Errors
+    /// As [`Bitten::heal`].
+    pub async fn heal_after(self, time: Duration) -> Result<(), Failure> {
+        let what = format!("{} to last {} s", self.outage.armed.plan.what, time.as_secs_f64());
+        self.outage.world.waiting_for(what);
+        wait::pass(time).await;
+        self.heal().await
     }
 }
 

@@ -37,6 +37,7 @@ pub mod environment;
 pub mod fault;
 pub mod files;
 mod golden;
+mod health;
 pub mod pipeline;
 pub mod remains;
 pub mod scenario;
@@ -52,16 +53,19 @@ pub use commands::Harness;
 
 /// What a scenario needs.
 pub mod prelude {
-    pub use harness_model::event::{Backend, StepKind};
-    pub use harness_model::fault::Cut;
+    pub use harness_model::event::{Backend, StepKind, Verb};
+    pub use harness_model::fault::MessageState::{self, A0, A1, C0, C1, C2, D, N0, P0, P1, R0, R1, W, X0};
+    pub use harness_model::fault::{Cut, Misbehaviour, Phase, Resource, Shape};
+    pub use harness_model::topology::Setup;
     pub use harness_runner::environment::Failure;
     pub use harness_runner::scenario::{Needs, Outcome};
 
     pub use crate::cx::Cx;
-    pub use crate::fault::{Broker, Database, Service, ack, cut, deliver, kill, nth, publish, restart};
+    pub use crate::fault::ask::*;
+    pub use crate::fault::{Bitten, Outage};
     pub use crate::pipeline::{Pipeline, Reports};
     pub use crate::scenario::{Builder, secs};
-    pub use crate::workload::{corpus, named, reports};
+    pub use crate::workload::{corpus, named, odd, poison, reports};
     pub use crate::{Scenario, scenario};
 }
 

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use harness_model::event::Step;
 use harness_model::evidence::Injected;
+use harness_model::fault::Matcher;
 use harness_model::name::{Key, Name};
-use harness_model::report::raw_message;
 use harness_model::seed::Seed;
 use harness_runner::environment::Failure;
 use harness_stack::admin::DatabaseAdmin;
 use harness_stack::backend::Backend;
-use harness_stack::client::{HARNESS, Outgoing, Rows};
+use harness_stack::client::{self, HARNESS, Outgoing};
 use harness_stack::wait;
 
 use crate::collect;
-use crate::workload::{self, Workload};
+use crate::fault::ask::{self, Condition};
+use crate::workload::{self, Item, Rows, Workload};
 use crate::world::{World, lock};
 
 /// Most unconfirmed publishes of the harness.
@@ -40,6 +41,8 @@ pub struct Pipeline {
 #[derive(Debug, Clone)]
 pub struct Reports {
     keys: Vec<Key>,
+    /// Those whose rows are still to be inserted.
+    later: Vec<Item>,
 }
 
 impl Reports {
@@ -66,53 +69,55 @@ impl Pipeline {
             let log = lock(&world.log);
             (log.next_seq + 1, log.injected.len())
         };
-        let loaded = workload::load(&workload, self.seed, turn)?;
+        let items = workload::load(&workload, &world.topology, self.seed, turn, first)?;
         let route = world.topology.routes.get("raw");
         let exchange = route.and_then(|route| world.topology.exchanges.get(&route.exchange));
         let (Some(route), Some(exchange)) = (route, exchange) else {
             return Err(Failure::infra("the topology has no route with the role raw"));
         };
-        self.insert_rows(&loaded, first).await?;
+        let later = match workload.rows() {
+            Rows::First => {
+                self.insert_rows(&items).await?;
+                Vec::new()
+            }
+            Rows::Later => items.clone(),
+            Rows::Never => Vec::new(),
+        };
 
-        let mut messages = Vec::with_capacity(loaded.len());
+        let keys = items.iter().map(|item| item.key.clone()).collect();
+        let mut messages = Vec::with_capacity(items.len());
         {
             let mut log = lock(&world.log);
-            log.next_seq += loaded.len() as u64;
+            log.next_seq += items.iter().filter(|item| item.seq.is_some()).count() as u64;
             log.publishing += 1;
-            for (report, seq) in loaded.iter().map(|loaded| &loaded.report).zip(first..) {
-                let key = Key::from(seq);
-                let body = raw_message(seq, report).to_string().into_bytes();
-                log.note_body(&body);
-                world.injected_keys.insert(key.clone());
-                world.note(
-                    Some(&Name::new(HARNESS)),
-                    Step::Inject {
-                        key: key.clone(),
-                        report: report.name.clone(),
-                    },
-                );
+            for (item, nth) in items.into_iter().zip(first..) {
+                world.injected_keys.insert(item.key.clone());
+                let step = Step::Inject {
+                    key: item.key.clone(),
+                    report: item.name.clone(),
+                };
+                world.note(Some(&Name::new(HARNESS)), step);
                 log.injected.push(Injected {
-                    key: key.clone(),
-                    seq: Some(seq),
-                    name: report.name.clone(),
-                    times: 1,
-                    expect: workload::expect(report),
+                    key: item.key.clone(),
+                    seq: item.seq,
+                    name: item.name,
+                    times: item.times,
+                    expect: item.expect,
                     canary,
                 });
-                messages.push(Outgoing {
-                    exchange: exchange.name.to_string(),
-                    routing_key: route.key.clone(),
-                    message_id: key.to_string(),
-                    content_type: "application/json".to_owned(),
-                    body,
-                    timestamp: FIRST_TIMESTAMP + seq,
-                });
+                for _ in 0..item.times {
+                    log.note_body(&item.body);
+                    messages.push(Outgoing {
+                        exchange: exchange.name.to_string(),
+                        routing_key: route.key.clone(),
+                        message_id: item.key.to_string(),
+                        content_type: item.content_type.to_owned(),
+                        body: item.body.clone(),
+                        timestamp: FIRST_TIMESTAMP + nth,
+                    });
+                }
             }
         }
-        let keys = messages
-            .iter()
-            .map(|message| Key::new(&message.message_id))
-            .collect();
         let world = Arc::clone(world);
         tokio::spawn(async move {
             let sent = world
@@ -127,19 +132,66 @@ impl Pipeline {
                 log.publish_error = Some(error.to_string());
             }
         });
-        Ok(Reports { keys })
+        Ok(Reports { keys, later })
     }
 
-    async fn insert_rows(&self, loaded: &[workload::Loaded], first: u64) -> Result<(), Failure> {
+    /// Inserts the rows of reports whose messages went ahead of them.
+    ///
+    /// # Errors
+    /// Infra when the database does not take them.
+    pub async fn add_rows(&self, reports: &Reports) -> Result<(), Failure> {
+        self.insert_rows(&reports.later).await
+    }
+
+    /// Waits until a condition has come true, counted from now, and gives the number of the event.
+    ///
+    /// # Errors
+    /// Hang when it does not `within` the time, with how often it has been seen; invalid when it names what is not there.
+    pub async fn until(&self, condition: Condition, within: Duration) -> Result<u64, Failure> {
+        let world = &self.world;
+        let trigger = ask::condition(world, condition, self.seed.derive("until"))?;
+        world.waiting_for(trigger.to_string());
+        let mut matcher = Matcher::new(trigger);
+        let mut next = world.recorder.len();
+        world
+            .recorder
+            .with(|events| matcher.remember(events.iter().take_while(|event| event.n <= next)));
+        let come = async {
+            loop {
+                for event in world.recorder.since(next) {
+                    next = event.n;
+                    if matcher.see(&event).fires {
+                        return event.n;
+                    }
+                }
+                world.recorder.past(next).await;
+            }
+        };
+        let come = tokio::time::timeout(within, come).await;
+        come.map_err(|_| {
+            Failure::hang(format!(
+                "waited {:.1} s for {}; {} seen so far",
+                within.as_secs_f64(),
+                matcher.trigger(),
+                matcher.count()
+            ))
+        })
+    }
+
+    async fn insert_rows(&self, items: &[Item]) -> Result<(), Failure> {
         let world = &self.world;
         let failed =
             |error: &dyn std::fmt::Display| Failure::infra(format!("insert the reports' rows: {error}"));
-        let rows: Vec<_> = loaded
+        let (rows, images): (Vec<_>, Vec<_>) = items
             .iter()
-            .zip(first..)
-            .map(|(loaded, seq)| workload::fields(&loaded.report, seq))
-            .collect();
-        let images: Vec<_> = loaded.iter().map(|loaded| loaded.image.clone()).collect();
+            .filter_map(|item| {
+                let loaded = item.loaded.as_ref()?;
+                Some((workload::fields(&loaded.report, item.seq?), loaded.image.clone()))
+            })
+            .unzip();
+        if rows.is_empty() {
+            return Ok(());
+        }
         let mut guard = world.rows.lock().await;
         // Opened for each workload: the one of an earlier workload may have died with the database since.
         if let Some(old) = guard.take() {
@@ -147,7 +199,7 @@ impl Pipeline {
         }
         let schema = lock(&world.grant).lease.clone();
         let addr = world.tap(&Name::new(HARNESS), Backend::Database)?.addr();
-        let mut connection = Rows::connect(addr, &schema, &world.password, &schema)
+        let mut connection = client::Rows::connect(addr, &schema, &world.password, &schema)
             .await
             .map_err(|error| failed(&error))?;
         connection

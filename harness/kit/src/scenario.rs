@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harness_model::event::StepKind;
+use harness_model::topology::Setup;
 use harness_runner::scenario::{BodyFuture, Needs};
 
 use crate::Scenario;
@@ -33,6 +34,7 @@ impl Builder {
             doc,
             needs: Needs::Shared,
             budget: BUDGET,
+            setup: &[],
             must_see: &[],
             waive: &[],
             body,
@@ -42,6 +44,12 @@ impl Builder {
     /// It may hurt the broker or the database itself.
     pub const fn exclusive(mut self) -> Self {
         self.0.needs = Needs::Exclusive;
+        self
+    }
+
+    /// What it asks of the pipeline besides what the topology says: instances, quorum queues, an upstream.
+    pub const fn setup(mut self, setup: &'static [Setup]) -> Self {
+        self.0.setup = setup;
         self
     }
 

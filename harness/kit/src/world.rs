@@ -3,20 +3,23 @@
 //! Everything here is `Send` and shared by an `Arc`, because a fault fires on its own task while the scenario's body
 //! goes on. Nothing here judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use harness_model::event::{Backend, Step};
 use harness_model::evidence::Injected;
 use harness_model::name::Name;
+use harness_model::seed::Seed;
 use harness_model::topology::Topology;
 use harness_runner::environment::Failure;
+use harness_runner::scenario::Needs;
 use harness_stack::backend;
 use harness_stack::client::{HARNESS, Messenger, Rows};
 use harness_stack::engine::Engine;
 use harness_stack::pool::{BackendInfo, Grant, Lease};
 use harness_stack::service::Running;
+use harness_stack::upstream::Upstream;
 use harness_wire::in_flight::InjectedKeys;
 use harness_wire::recorder::Recorder;
 use harness_wire::tap::Tap;
@@ -29,13 +32,28 @@ use crate::tracker::Tracker;
 /// Which link a tap is on: the service (or [`HARNESS`]) and what it leads to.
 pub(crate) type LinkId = (Name, Backend);
 
+/// Somebody outside the pipeline, played by the harness.
+pub(crate) struct Played {
+    pub(crate) server: Upstream,
+    /// The fault that makes it misbehave.
+    pub(crate) fault: Arc<Mutex<Option<Name>>>,
+}
+
 /// The running thing.
 pub(crate) struct World {
     pub(crate) engine: Engine,
+    /// The topology file's, with what the scenario asks for besides.
     pub(crate) topology: Arc<Topology>,
+    pub(crate) needs: Needs,
+    /// The trial's.
+    pub(crate) seed: Seed,
     pub(crate) recorder: Recorder,
     pub(crate) taps: BTreeMap<LinkId, Tap>,
+    /// By the names of their containers: the second instance of `tags` is `tags-2`.
     pub(crate) services: AsyncMutex<BTreeMap<Name, Running>>,
+    pub(crate) upstreams: BTreeMap<Name, Played>,
+    /// Backends that a fault has taken down.
+    pub(crate) down: Mutex<BTreeSet<Backend>>,
     pub(crate) messenger: AsyncMutex<Messenger>,
     pub(crate) rows: AsyncMutex<Option<Rows>>,
     pub(crate) lease: AsyncMutex<Option<Lease>>,
@@ -116,8 +134,33 @@ impl World {
         })
     }
 
+    /// The role of a service, by its name or that of one of its instances.
+    pub(crate) fn role_of(&self, name: &Name) -> Name {
+        let numbered = name
+            .rsplit_once('-')
+            .filter(|(_, number)| number.parse::<u16>().is_ok());
+        match numbered {
+            Some((role, _)) if !self.topology.services.contains_key(name) => Name::new(role),
+            _ => name.clone(),
+        }
+    }
+
+    /// How many containers a service has.
+    pub(crate) fn instances(&self, role: &Name) -> u16 {
+        self.topology
+            .services
+            .get(role)
+            .map_or(1, |service| service.instances)
+    }
+
+    /// A backend that a fault has taken down, if there is one.
+    pub(crate) fn down(&self) -> Option<Backend> {
+        lock(&self.down).first().copied()
+    }
+
     /// From now on a dial of this backend is refused, at every tap.
     pub(crate) async fn close_doors(&self, which: Backend) {
+        lock(&self.down).insert(which);
         for tap in self.taps_to(which) {
             tap.backend_down().await;
         }
@@ -154,6 +197,7 @@ impl World {
                 .await
                 .map_err(|error| Failure::infra(format!("open a tap again: {error}")))?;
         }
+        lock(&self.down).remove(&which);
         Ok(begin.elapsed())
     }
 

@@ -529,6 +529,33 @@ pub enum StepKind {
 }
 
 impl Step {
+    /// What the link leads to that this step is seen on; none for a step that is on no link.
+    pub fn link(&self) -> Option<Backend> {
+        match self {
+            Self::Connect { to }
+            | Self::DialFailed { to, .. }
+            | Self::Disconnect { to, .. }
+            | Self::Opaque { to, .. } => Some(*to),
+            Self::DbOpened { .. }
+            | Self::Statement { .. }
+            | Self::DbOk { .. }
+            | Self::DbErr { .. }
+            | Self::DbQuit => Some(Backend::Database),
+            Self::Phase { .. }
+            | Self::Inject { .. }
+            | Self::Container { .. }
+            | Self::Fault { .. }
+            | Self::Held { .. }
+            | Self::Released { .. }
+            | Self::Health { .. }
+            | Self::Depth { .. }
+            | Self::Recovered { .. }
+            | Self::Upstream { .. }
+            | Self::Note { .. } => None,
+            _ => Some(Backend::Broker),
+        }
+    }
+
     /// The first word of a statement, or of the one that is answered.
     pub fn verb(&self) -> Option<Verb> {
         match self {

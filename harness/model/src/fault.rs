@@ -165,11 +165,8 @@ pub enum FaultKind {
         /// What it has run out of.
         resource: Resource,
     },
-    /// The broker closes all connections of a service, as an operator can ask it to.
-    CloseConnections {
-        /// The service.
-        service: Name,
-    },
+    /// The broker closes all connections of the trial, as an operator can ask it to.
+    CloseConnections,
     /// The broker closes a service's channel with 406: an ack of the service reaches it twice.
     CloseChannel {
         /// The service.
@@ -191,10 +188,11 @@ pub enum FaultKind {
         /// The queue.
         queue: Name,
     },
-    /// A queue's bindings are removed; healing makes them again.
+    /// The bindings of all queues to a route are removed, so that nobody gets what is published to it; healing makes them
+    /// again.
     Unbind {
-        /// The queue.
-        queue: Name,
+        /// The route.
+        route: Name,
     },
     /// An exchange is deleted, with all bindings to it; healing makes them again.
     DeleteExchange {
@@ -290,7 +288,7 @@ impl FaultKind {
             Self::ShapeLink { .. } => "shape-link",
             Self::Frames { .. } => "frames",
             Self::Alarm { .. } => "alarm",
-            Self::CloseConnections { .. } => "close-connections",
+            Self::CloseConnections => "close-connections",
             Self::CloseChannel { .. } => "close-channel",
             Self::DeleteQueue { .. } => "delete-queue",
             Self::RedeclareQueue { .. } => "redeclare-queue",
@@ -382,12 +380,12 @@ impl std::fmt::Display for FaultKind {
                 Resource::Memory => f.write_str("memory alarm of the broker"),
                 Resource::Disk => f.write_str("disk alarm of the broker"),
             },
-            Self::CloseConnections { service } => write!(f, "closing of the connections of {service}"),
+            Self::CloseConnections => f.write_str("closing of all connections by the broker"),
             Self::CloseChannel { service } => write!(f, "closing of a channel of {service}"),
             Self::DeleteQueue { queue } => write!(f, "deletion of queue {queue}"),
             Self::RedeclareQueue { queue } => write!(f, "another queue in the place of {queue}"),
             Self::PurgeQueue { queue } => write!(f, "purge of queue {queue}"),
-            Self::Unbind { queue } => write!(f, "loss of the bindings of {queue}"),
+            Self::Unbind { route } => write!(f, "loss of all bindings to route {route}"),
             Self::DeleteExchange { exchange } => write!(f, "deletion of exchange {exchange}"),
             Self::DropPolicy { queue } => write!(f, "loss of the policy of {queue}"),
             Self::DropRetryQueue { queue } => write!(f, "deletion of the retry queue of {queue}"),

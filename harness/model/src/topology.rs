@@ -16,6 +16,7 @@
 mod check;
 mod nearest;
 pub mod parse;
+mod setup;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
+
+pub use self::setup::Setup;
 
 /// What [`Topology::set_image`] takes besides the roles of services.
 const RESERVED: [&str; 3] = ["broker", "database", "services"];

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use harness_model::event::StepKind;
+use harness_model::topology::Setup;
 use serde::Serialize;
 
 use crate::environment::Failure;
@@ -35,6 +36,8 @@ pub struct Scenario<C: 'static> {
     pub needs: Needs,
     /// How long the whole body may take.
     pub budget: Duration,
+    /// What it asks of the pipeline besides what the topology says.
+    pub setup: &'static [Setup],
     /// Kinds of step that must occur, or the trial is invalid.
     pub must_see: &'static [StepKind],
     /// Invariants that do not apply, by id, each with the reason.

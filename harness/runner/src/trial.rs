@@ -25,6 +25,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::event::{Step, StepKind};
 use harness_model::evidence::Evidence;
 use harness_model::seed::Seed;
+use harness_model::topology::Setup;
 use harness_model::verdict::{Finding, Kind, Timings, Verdict};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -105,6 +106,8 @@ pub struct Trial {
     pub needs: Needs,
     /// How long the whole body may take.
     pub budget: Duration,
+    /// What it asks of the pipeline besides what the topology says.
+    pub setup: &'static [Setup],
     /// Kinds of step that must occur.
     pub must_see: &'static [StepKind],
     /// Invariants that do not apply, with reasons.
@@ -205,6 +208,7 @@ pub async fn run<E: Environment>(
         scenario: scenario.name,
         needs: scenario.needs,
         budget: scenario.budget,
+        setup: scenario.setup,
         must_see: scenario.must_see,
         waive: scenario.waive,
         seed,

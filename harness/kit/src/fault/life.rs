@@ -33,6 +33,11 @@ impl Life {
         Self(watch::Sender::new(State::Waiting))
     }
 
+    /// Its trigger has not matched yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        *self.0.borrow() == State::Waiting
+    }
+
     /// Takes a waiting fault on to be injected; false if it was disarmed.
     pub(super) fn begin(&self) -> bool {
         self.leave_waiting(State::Injecting)

@@ -10,7 +10,7 @@ use super::*;
 const CI: &str = include_str!("../../../../fixtures/topologies/ci.toml");
 const PRODUCTION: &str = include_str!("../../../../fixtures/topologies/production.toml");
 
-fn ci() -> Topology {
+pub(super) fn ci() -> Topology {
     Topology::parse("ci.toml", CI).unwrap()
 }
 

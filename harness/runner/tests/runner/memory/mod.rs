@@ -241,6 +241,7 @@ const fn scenario(name: &'static str, doc: &'static str, body: Body) -> Scenario
         doc,
         needs: Needs::Shared,
         budget,
+        setup: &[],
         must_see: &[],
         waive: &[],
         body,

@@ -1,0 +1,76 @@
+//! Something is done to frames as they pass: delay, loss, duplication, reordering, or a refusal by the server.
+//!
+//! Inject: a standing rule in the taps. Bit: it was applied to at least one frame. Heal: the rule ends. Healed: it is
+//! gone, and how often it was applied is said.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use harness_model::event::Step;
+use harness_model::fault::{FrameAction, Pattern};
+use harness_runner::environment::Failure;
+use harness_wire::recorder::{Action, Rule, Standing};
+
+use super::act::{Act, Proof, Scene};
+use crate::world::lock;
+
+/// Longest wait for a frame that matches.
+const DEADLINE: Duration = Duration::from_secs(55);
+
+/// A rule about frames.
+pub(super) struct Frames {
+    rule: Rule,
+    standing: Mutex<Option<Standing>>,
+}
+
+impl Frames {
+    pub(super) fn new(on: &Pattern, does: FrameAction, limit: Option<u64>) -> Self {
+        let action = match does {
+            FrameAction::Delay(ms) => Action::Delay(Duration::from_millis(ms.into())),
+            FrameAction::Drop => Action::Drop,
+            FrameAction::Duplicate => Action::Duplicate,
+            FrameAction::Reorder => Action::Reorder,
+            FrameAction::Refuse(code) => Action::Refuse(code),
+        };
+        let rule = Rule {
+            pattern: on.clone(),
+            action,
+            every: 1,
+            limit,
+        };
+        Self {
+            rule,
+            standing: Mutex::default(),
+        }
+    }
+}
+
+impl Act for Frames {
+    fn inject<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, Proof> {
+        async {
+            let from = scene.world.recorder.len();
+            let standing = scene.world.recorder.rule(scene.id.clone(), self.rule.clone());
+            *lock(&self.standing) = Some(standing);
+            let applied = scene.event(from, DEADLINE, |event| {
+                matches!(&event.step, Step::Held { fault, .. } | Step::Released { fault, .. } if *fault == scene.id)
+            });
+            match applied.await {
+                Some(n) => Ok(format!("applied, event {n}")),
+                None => Err(Failure::invalid(format!(
+                    "no {} was seen within {} s",
+                    self.rule.pattern,
+                    DEADLINE.as_secs()
+                ))),
+            }
+        }
+        .boxed()
+    }
+
+    fn heal<'a>(&'a self, _: &'a Scene) -> BoxFuture<'a, Proof> {
+        let standing = lock(&self.standing).take();
+        let count = standing.map_or(0, |standing| standing.count());
+        async move { Ok(format!("it was applied to {count}")) }.boxed()
+    }
+}

@@ -1,0 +1,64 @@
+//! The database refuses to write.
+//!
+//! Inject: `read_only`, for the whole server. Bit: a statement is refused with 1290 on the wire. Heal: it may write
+//! again. Healed: the server says so.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use harness_model::event::{Backend, Step};
+use harness_runner::environment::Failure;
+use harness_stack::admin::DatabaseAdmin;
+
+use super::act::{Act, Proof, Scene};
+
+/// Server error code: the server runs with an option that forbids this statement.
+const OPTION_PREVENTS_STATEMENT: u16 = 1290;
+/// Longest wait for a statement that is refused.
+const DEADLINE: Duration = Duration::from_secs(40);
+
+/// A read-only database.
+pub(super) struct ReadOnly;
+
+async fn set(scene: &Scene, on: bool) -> Result<(), Failure> {
+    let refused = |error: &dyn std::fmt::Display| Failure::infra(format!("read_only: {error}"));
+    let mut admin = DatabaseAdmin::connect(&scene.world.backend(Backend::Database))
+        .await
+        .map_err(|error| refused(&error))?;
+    admin.read_only(on).await.map_err(|error| refused(&error))
+}
+
+impl Act for ReadOnly {
+    fn inject<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, Proof> {
+        async {
+            let from = scene.world.recorder.len();
+            set(scene, true).await?;
+            let refused = scene.event(from, DEADLINE, |event| {
+                matches!(
+                    event.step,
+                    Step::DbErr {
+                        code: OPTION_PREVENTS_STATEMENT,
+                        ..
+                    }
+                )
+            });
+            match refused.await {
+                Some(n) => Ok(format!("refused with {OPTION_PREVENTS_STATEMENT}, event {n}")),
+                None => Err(Failure::invalid(format!(
+                    "no statement was refused within {} s",
+                    DEADLINE.as_secs()
+                ))),
+            }
+        }
+        .boxed()
+    }
+
+    fn heal<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, Proof> {
+        async {
+            set(scene, false).await?;
+            Ok("the database writes again".to_owned())
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,18 @@
+//! The database ends transactions of the tags service because of a deadlock.
+
+use harness::prelude::*;
+
+pub(crate) const SCENARIO: harness::Scenario = scenario!(
+    "database::deadlock",
+    "a transaction that was rolled back is done again, once",
+    run
+)
+.done();
+
+async fn run(cx: &mut Cx) -> Outcome {
+    let pipeline = cx.pipeline();
+    let outage = cx.fault(refuse(statement(Verb::Insert).by("tags"), DEADLOCK).times(2))?;
+    let reports = pipeline.inject(reports(20)).await?;
+    outage.bitten().await?.heal().await?;
+    pipeline.settled(&reports, secs(60)).await
+}

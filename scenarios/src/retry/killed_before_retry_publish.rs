@@ -1,0 +1,19 @@
+//! The analyzer is killed when a retry is about to be published.
+
+use harness::prelude::*;
+
+pub(crate) const SCENARIO: harness::Scenario = scenario!(
+    "retry::killed_before_retry_publish",
+    "a retry that was not published is made from the original",
+    run
+)
+.done();
+
+async fn run(cx: &mut Cx) -> Outcome {
+    let pipeline = cx.pipeline();
+    let outage = cx.fault(kill(Service("analyzer")).when(in_state(R0, "analyzer").of_report(1)))?;
+    let reports = pipeline.inject(reports(3).rows_later()).await?;
+    outage.bitten().await?.heal().await?;
+    pipeline.add_rows(&reports).await?;
+    pipeline.settled(&reports, secs(60)).await
+}
