@@ -10,17 +10,20 @@
 mod ack;
 mod atomic;
 mod case;
+mod concurrency;
 mod dead;
 mod duplicates;
 mod durable;
 mod effects;
 mod fidelity;
+mod graceful;
 mod loss;
 mod phantoms;
 mod prefetch;
 mod process;
 mod progress;
 mod publisher;
+mod reconnects;
 mod recovered;
 mod rest;
 mod retries;
@@ -32,6 +35,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod vacuous;
+mod work;
 
 use std::fmt;
 
@@ -128,7 +132,7 @@ pub const ALL: &[Invariant] = &[
     },
     Invariant {
         id: prefetch::ID,
-        what: "unacknowledged deliveries of a consumer never exceed the declared prefetch",
+        what: "unacknowledged deliveries never exceed the declared prefetch, and the declared concurrency is reached",
         judge: prefetch::judge,
     },
     Invariant {
@@ -140,6 +144,16 @@ pub const ALL: &[Invariant] = &[
         id: process::ID,
         what: "no service exits or restarts unless a fault did it",
         judge: process::judge,
+    },
+    Invariant {
+        id: graceful::ID,
+        what: "a service that is told to stop finishes what it has begun, begins nothing new, and exits with 0",
+        judge: graceful::judge,
+    },
+    Invariant {
+        id: reconnects::ID,
+        what: "a service that cannot get through to a backend waits before it dials again",
+        judge: reconnects::judge,
     },
     Invariant {
         id: recovered::ID,

@@ -8,6 +8,7 @@
 //!
 //! Messages whose key is unknown are in the lists, but belong to no report.
 
+mod connections;
 mod faults;
 mod index;
 
@@ -21,6 +22,7 @@ use crate::topology::Topology;
 use super::roles::Roles;
 use index::{Held, Index};
 
+pub(super) use connections::{Connection, word};
 pub(super) use faults::{Moment, Outage, is_instance};
 
 /// The name of the harness' own link.
@@ -28,6 +30,9 @@ pub(super) const HARNESS: &str = "harness";
 
 /// The name of the broker's container.
 pub(super) const BROKER: &str = "broker";
+
+/// The name of the database's container.
+pub(super) const DATABASE: &str = "database";
 
 /// After this long without traffic (in nanoseconds) a classic queue has written all of its acknowledgements down, so
 /// that a SIGKILL forgets none of them. Measured on RabbitMQ 4.0.5: all are forgotten under steady traffic, none after
@@ -197,6 +202,7 @@ pub struct Case<'a> {
     outages: Vec<Outage<'a>>,
     /// Connections from which the broker has stopped reading at some time.
     blocked: BTreeSet<u32>,
+    connections: Vec<Connection<'a>>,
     held: BTreeMap<u64, Held>,
     rows: BTreeMap<u64, Vec<&'a AnalysisRow>>,
     links: BTreeMap<u64, Vec<&'a str>>,
@@ -275,6 +281,7 @@ impl<'a> Case<'a> {
                 .collect(),
             outages: faults::outages(&evidence.plan, events.iter().take_while(|event| event.n < rest)),
             blocked: index.blocked,
+            connections: connections::connections(events.iter().take_while(|event| event.n < rest)),
             held: index.held,
             rows,
             links,
@@ -315,6 +322,11 @@ impl<'a> Case<'a> {
             .events()
             .iter()
             .filter(move |event| event.n < rest)
+    }
+
+    /// All dials of services, in order.
+    pub(super) fn connections(&self) -> &[Connection<'a>] {
+        &self.connections
     }
 
     /// One event.
@@ -462,11 +474,7 @@ impl<'a> Case<'a> {
         else {
             return false;
         };
-        let touching = || {
-            self.outages
-                .iter()
-                .filter(|outage| outage.touches(self.topology(), service))
-        };
+        let touching = || self.touching(service);
         let wrong = touching().map(|outage| outage.from).filter(|from| *from > passed);
         let until = wrong.map(|from| from.at).chain([end.at]).min().unwrap_or(end.at);
         !touching().any(|outage| outage.overlaps(passed.n, passed.n))

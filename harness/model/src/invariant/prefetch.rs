@@ -1,15 +1,17 @@
-//! `prefetch-bounded`: no consumer of a service ever holds more unacknowledged deliveries than the topology allows.
+//! `prefetch-bounded`: no consumer of a service ever holds more unacknowledged deliveries than the topology allows, and a
+//! service works on as many at once as are declared, if it has them ([`super::concurrency`]).
 //!
 //! A tap sees an acknowledgement before the broker does, so what is outstanding here never exceeds what is outstanding
 //! for the broker, and a service that sets its prefetch can never be wronged. Each consumer is counted by
 //! itself, as the broker does: one that was cancelled, or whose connection is being replaced, owes its deliveries
-//! beside the new one. Whether the declared concurrency is ever reached is not judged here.
+//! beside the new one.
 
 use std::collections::BTreeMap;
 
 use crate::verdict::{Finding, Kind};
 
 use super::case::{Case, HARNESS};
+use super::concurrency;
 
 /// The rule's name.
 pub(super) const ID: &str = "prefetch-bounded";
@@ -63,6 +65,9 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
             );
             findings.push(Finding::new(Kind::Fail, ID, what).shown_by([n]));
         }
+    }
+    for (name, service) in &case.topology().services {
+        findings.extend(concurrency::judge(case, name, service));
     }
     findings
 }

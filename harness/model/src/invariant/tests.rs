@@ -2,16 +2,19 @@
 //! that it must accept. What is accepted is judged by all invariants at once, so none of them flags it by mistake.
 
 mod atomic;
+mod concurrency;
 mod dead;
 mod duplicates;
 mod effects;
 mod end;
 mod fidelity;
+mod graceful;
 mod links;
 mod loss;
 mod outside;
 mod progress;
 mod publisher;
+mod reconnects;
 mod registry;
 mod retries;
 mod vacuous;

@@ -434,6 +434,20 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         &["process-alive"],
     ),
     (
+        "a service ended with an error when it was stopped",
+        |e| {
+            say(
+                e,
+                Step::Container {
+                    name: "tags".into(),
+                    change: "stopped".into(),
+                    exit: Some(1),
+                },
+            );
+        },
+        &["graceful-stop"],
+    ),
+    (
         "the canary never came",
         |e| forget(e, |event| event.step.kind() == StepKind::Recovered),
         &["recovered"],
@@ -458,6 +472,25 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             wait(e, answer, 20_000);
         },
         &["progress"],
+    ),
+    (
+        "a service dials without waiting",
+        |e| {
+            for i in 0..100 {
+                let dial = |step: &mut Step| *step = dial_failed();
+                repeat(e, |event| event.conn == Some(1) && event.chan.is_none(), dial);
+                let last = |event: &mut Event| event.conn = Some(1_000 + i);
+                events(e, |events| {
+                    events
+                        .iter_mut()
+                        .rev()
+                        .find(|event| event.step == dial_failed())
+                        .into_iter()
+                        .for_each(last);
+                });
+            }
+        },
+        &["reconnects-bounded"],
     ),
     (
         "a link could not be read",
@@ -486,6 +519,13 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         &["not-vacuous"],
     ),
 ];
+
+fn dial_failed() -> Step {
+    Step::DialFailed {
+        to: Backend::Broker,
+        error: "connection refused".into(),
+    }
+}
 
 fn bury(evidence: &mut Evidence, key: Option<Key>) {
     let letter = DeadLetter {

@@ -3,7 +3,7 @@
 //! A fault that nobody knows, because the plan does not hold it, is taken to touch everything: judges give every doubt
 //! to the pipeline.
 
-use crate::event::{Event, FaultChange, Step};
+use crate::event::{Event, Fate, FaultChange, Step};
 use crate::evidence::Plan;
 use crate::fault::{FaultKind, Target};
 use crate::name::{Key, Name};
@@ -172,21 +172,38 @@ impl<'a> Case<'a> {
         &self.outages
     }
 
+    /// Faults that touch this service, while they were in force.
+    pub(in crate::invariant) fn touching(&self, service: &str) -> impl Iterator<Item = &Outage<'a>> {
+        self.outages
+            .iter()
+            .filter(move |outage| outage.touches(self.topology(), service))
+    }
+
+    /// Frames of this service's links that did not simply pass: since when, and what became of them.
+    pub(in crate::invariant) fn held(
+        &self,
+        service: &str,
+    ) -> impl Iterator<Item = (Moment, Option<(Fate, Moment)>)> {
+        let ours = move |frame: &u64| {
+            self.event(*frame)
+                .is_some_and(|event| event.svc.as_deref() == Some(service))
+        };
+        self.held
+            .iter()
+            .filter(move |(frame, _)| ours(frame))
+            .map(|(_, held)| (held.from, held.fate))
+    }
+
     /// From when to when something may keep this service from its work: a fault that touches it, or a held frame of its
     /// links. What has no end lasts to the end of the trial.
     pub(in crate::invariant) fn disturbances(&self, service: &str) -> Vec<(Moment, Option<Moment>)> {
-        let outages = self
-            .outages
-            .iter()
-            .filter(|outage| outage.touches(self.topology(), service))
-            .map(|outage| (outage.from, outage.healed));
-        let held = self.held.iter().filter_map(|(frame, held)| {
-            let ours = self
-                .event(*frame)
-                .is_some_and(|event| event.svc.as_deref() == Some(service));
-            ours.then_some((held.from, held.fate.map(|(_, end)| end)))
-        });
-        outages.chain(held).collect()
+        let held = self
+            .held(service)
+            .map(|(from, fate)| (from, fate.map(|(_, end)| end)));
+        self.touching(service)
+            .map(|outage| (outage.from, outage.healed))
+            .chain(held)
+            .collect()
     }
 
     /// A fault may have taken this message out of the queue or its surroundings without the pipeline's doing: thrown away

@@ -220,6 +220,16 @@ impl Trial {
         self.query(svc, Verb::Commit, &[], false)
     }
 
+    /// A service dials a backend and is turned away; the dial is the event that is given.
+    pub(in crate::invariant) fn dial_in_vain(&mut self, svc: &str, to: Backend) -> u64 {
+        self.connections += 1;
+        let conn = Some(self.connections);
+        let n = self.push(Some(svc), conn, None, Step::Connect { to });
+        let (by, how) = (Side::Server, Ending::Rst);
+        self.push(Some(svc), conn, None, Step::Disconnect { to, by, how });
+        n
+    }
+
     /// A fault cuts a service's link to the broker; the next thing on it is a new connection.
     pub(in crate::invariant) fn cut(&mut self, svc: &str) -> u64 {
         let n = self.on(
@@ -232,6 +242,13 @@ impl Trial {
         );
         self.links.remove(&(svc.into(), Backend::Broker as u8));
         n
+    }
+
+    /// A service ends its link to a backend without a word.
+    pub(in crate::invariant) fn hang_up(&mut self, svc: &str, to: Backend) -> u64 {
+        let conn = self.links.remove(&(svc.into(), to as u8));
+        let (by, how) = (Side::Client, Ending::Fin);
+        self.push(Some(svc), conn, None, Step::Disconnect { to, by, how })
     }
 
     /// A service closes its link to the broker in good order; the next thing on it is a new connection.

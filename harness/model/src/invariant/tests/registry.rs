@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use crate::event::{Event, Fate, Step};
+use crate::event::{Backend, Event, Fate, Step};
 use crate::evidence::{EndState, Evidence};
 use crate::fault::{FaultKind, Target};
 use crate::invariant::testing::{Trial, accepted, found};
@@ -83,6 +83,10 @@ fn planted(rule: &str) -> Trial {
             trial.wait_ms(60_000);
             trial.healed("g");
         }
+        "graceful-stop" => drop(trial.container("tags", "stopped", Some(1))),
+        "reconnects-bounded" => (0..100).for_each(|_| {
+            trial.dial_in_vain("tags", Backend::Broker);
+        }),
         "retries-bounded" => drop(trial.retry("analyzer", "analysis", 2, 0)),
         "sibling-isolation" => drop(trial.deliver_retry("tags", 2, Some(1))),
         "prefetch-bounded" => (100..109).for_each(|seq| {
