@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub use self::gate::Gate;
-pub(crate) use self::gate::Hold;
+pub(crate) use self::gate::{Hold, delay};
 pub use self::rule::{Action, Rule, Standing};
 use crate::clock::Clock;
 use crate::codec::Unit;

@@ -9,6 +9,8 @@
 //! Deliberately not done: more than one backend behind an address, and reuse of backend connections.
 
 mod connection;
+mod line;
+mod outlet;
 mod pump;
 mod shape;
 mod socket;
@@ -100,6 +102,7 @@ impl Tap {
         let (commands, inbox) = mpsc::channel(8);
         let (unreachable, reports) = mpsc::channel(8);
         let open = Arc::new(AtomicUsize::new(0));
+        let shapes = Shapes::default();
         let actor = Actor {
             upstream: spec.upstream,
             spec: Arc::new(spec),
@@ -111,13 +114,14 @@ impl Tap {
             connections: JoinSet::new(),
             kills: BTreeMap::new(),
             open: Arc::clone(&open),
+            shapes: shapes.clone(),
             unreachable,
         };
         Ok(Self {
             addr,
             commands,
             open,
-            shapes: Shapes::default(),
+            shapes,
             actor: runtime.spawn(actor.run(inbox, reports)),
         })
     }
@@ -206,6 +210,7 @@ struct Actor {
     connections: JoinSet<u32>,
     kills: BTreeMap<u32, watch::Sender<Option<Cut>>>,
     open: Arc<AtomicUsize>,
+    shapes: Shapes,
     unreachable: mpsc::Sender<SocketAddr>,
 }
 
@@ -303,6 +308,7 @@ impl Actor {
             Arc::clone(&self.spec),
             self.upstream,
             self.frozen.subscribe(),
+            self.shapes.view(),
             killed,
             self.unreachable.clone(),
             Arc::clone(&self.open),

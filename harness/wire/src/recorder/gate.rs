@@ -302,7 +302,7 @@ impl Hold {
     clippy::disallowed_methods,
     reason = "a delay is the fault that was asked for; nothing else sleeps"
 )]
-async fn delay(time: Duration) {
+pub(crate) async fn delay(time: Duration) {
     tokio::time::sleep(time).await;
 }
 

@@ -12,7 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::pump::{self, Pipe};
+use super::outlet::thaw;
+use super::pump::Pipe;
+use super::shape::View;
 use super::{DIAL_DEADLINE, TapSpec, socket};
 use crate::codec::{Direction, Unit};
 use crate::recorder::{Link, Verdict};
@@ -36,6 +38,7 @@ pub(super) struct Connection {
     upstream: SocketAddr,
     link: Link,
     frozen: watch::Receiver<bool>,
+    shapes: View,
     killed: watch::Receiver<Option<Cut>>,
     unreachable: mpsc::Sender<SocketAddr>,
     open: Open,
@@ -55,6 +58,7 @@ impl Connection {
         spec: Arc<TapSpec>,
         upstream: SocketAddr,
         frozen: watch::Receiver<bool>,
+        shapes: View,
         killed: watch::Receiver<Option<Cut>>,
         unreachable: mpsc::Sender<SocketAddr>,
         open: Arc<AtomicUsize>,
@@ -69,6 +73,7 @@ impl Connection {
             upstream,
             link,
             frozen,
+            shapes,
             killed,
             unreachable,
             open: Open(open),
@@ -162,7 +167,7 @@ impl Connection {
     }
 
     async fn dial(&self) -> io::Result<TcpStream> {
-        pump::thaw(&self.frozen).await;
+        thaw(&self.frozen).await;
         let dial = TcpStream::connect(self.upstream);
         tokio::time::timeout(DIAL_DEADLINE, dial)
             .await
@@ -197,11 +202,11 @@ impl Connection {
             return Err(End::Cut(Cut::Rst));
         }
 
-        let pipe = Pipe::new(&self.spec, &self.link, self.frozen.clone());
-        let (mut client_read, mut client_write) = client.split();
-        let (mut server_read, mut server_write) = server.split();
-        let to_server = pipe.lane(Direction::ToServer, &mut client_read, &mut server_write);
-        let to_client = pipe.lane(Direction::ToClient, &mut server_read, &mut client_write);
+        let pipe = Pipe::new(&self.spec, &self.link, self.frozen.clone(), self.shapes.clone());
+        let (mut client_read, client_write) = client.split();
+        let (mut server_read, server_write) = server.split();
+        let to_server = pipe.lane(Direction::ToServer, &mut client_read, &server_write);
+        let to_client = pipe.lane(Direction::ToClient, &mut server_read, &client_write);
         tokio::try_join!(to_server.pump(), to_client.pump()).map(|_| ())
     }
 

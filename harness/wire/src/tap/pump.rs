@@ -1,14 +1,18 @@
 //! One direction of a connection: read, decode, record, and only then forward.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use harness_model::event::{Ending, Fate, Side, Step};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
 use super::TapSpec;
 use super::connection::End;
+use super::line::Line;
+use super::outlet::{Outlet, thaw};
+use super::shape::{Shaper, View};
+use crate::clock::Clock;
 use crate::codec::{Codec, Direction, Unit};
 use crate::recorder::{Hold, Link, Verdict};
 
@@ -22,6 +26,7 @@ pub(super) struct Pipe<'a> {
     spec: &'a TapSpec,
     link: &'a Link,
     frozen: watch::Receiver<bool>,
+    shapes: View,
     codec: Mutex<Box<dyn Codec>>,
     /// Whether the codec has given up, so that bytes pass unread.
     opaque: watch::Sender<bool>,
@@ -30,11 +35,14 @@ pub(super) struct Pipe<'a> {
 }
 
 /// One direction.
-pub(super) struct Lane<'a, 'b, 'c> {
+pub(super) struct Lane<'a, 'c> {
     pipe: &'a Pipe<'a>,
     direction: Direction,
-    from: &'b mut ReadHalf<'c>,
-    to: &'b mut WriteHalf<'c>,
+    from: &'a mut ReadHalf<'c>,
+    outlet: Outlet<'a>,
+    shapes: View,
+    shaper: Option<Shaper>,
+    line: Arc<Line>,
     units: Vec<Unit>,
     /// Bytes that are recorded and may be written.
     out: Vec<u8>,
@@ -46,25 +54,23 @@ pub(super) struct Lane<'a, 'b, 'c> {
     raw: bool,
 }
 
-/// Resolves as soon as bytes may pass.
-pub(super) async fn thaw(frozen: &watch::Receiver<bool>) {
-    if *frozen.borrow() {
-        // An error means that the tap is gone; then the connection is about to be dropped, too.
-        drop(frozen.clone().wait_for(|frozen| !frozen).await);
-    }
-}
-
 async fn set(flag: &watch::Sender<bool>) {
     // The sender outlives the call, so this cannot fail.
     drop(flag.subscribe().wait_for(|set| *set).await);
 }
 
 impl<'a> Pipe<'a> {
-    pub(super) fn new(spec: &'a TapSpec, link: &'a Link, frozen: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        spec: &'a TapSpec,
+        link: &'a Link,
+        frozen: watch::Receiver<bool>,
+        shapes: View,
+    ) -> Self {
         Self {
             spec,
             link,
             frozen,
+            shapes,
             codec: Mutex::new((spec.codec)()),
             opaque: watch::Sender::new(false),
             client_ended: watch::Sender::new(false),
@@ -72,18 +78,28 @@ impl<'a> Pipe<'a> {
         }
     }
 
-    pub(super) fn lane<'b, 'c>(
+    pub(super) fn lane<'c>(
         &'a self,
         direction: Direction,
-        from: &'b mut ReadHalf<'c>,
-        to: &'b mut WriteHalf<'c>,
-    ) -> Lane<'a, 'b, 'c> {
+        from: &'a mut ReadHalf<'c>,
+        to: &'a WriteHalf<'c>,
+    ) -> Lane<'a, 'c> {
         let (units, out, late) = Default::default();
         Lane {
             pipe: self,
             direction,
             from,
-            to,
+            outlet: Outlet {
+                to,
+                frozen: &self.frozen,
+                side: match direction {
+                    Direction::ToServer => Side::Server,
+                    Direction::ToClient => Side::Client,
+                },
+            },
+            shapes: self.shapes.clone(),
+            shaper: None,
+            line: Arc::new(Line::new(Clock::monotonic())),
             units,
             out,
             late,
@@ -105,18 +121,11 @@ impl<'a> Pipe<'a> {
     }
 }
 
-impl Lane<'_, '_, '_> {
+impl Lane<'_, '_> {
     fn source(&self) -> Side {
         match self.direction {
             Direction::ToServer => Side::Client,
             Direction::ToClient => Side::Server,
-        }
-    }
-
-    fn destination(&self) -> Side {
-        match self.direction {
-            Direction::ToServer => Side::Server,
-            Direction::ToClient => Side::Client,
         }
     }
 
@@ -125,6 +134,17 @@ impl Lane<'_, '_, '_> {
     /// # Errors
     /// Why the other direction has to end, too.
     pub(super) async fn pump(mut self) -> Result<(), End> {
+        let (line, outlet, shapes) = (Arc::clone(&self.line), self.outlet, self.shapes.clone());
+        tokio::select! {
+            biased;
+            taken = self.take() => taken?,
+            end = line.deliver(outlet, &shapes) => return Err(end),
+        }
+        outlet.shutdown()
+    }
+
+    /// Reads, decodes and records until the source ends its stream and everything has been delivered.
+    async fn take(&mut self) -> Result<(), End> {
         let mut chunk = vec![0; CHUNK];
         loop {
             let read = tokio::select! {
@@ -156,10 +176,9 @@ impl Lane<'_, '_, '_> {
         };
         self.pipe.spec.recorder.step(self.pipe.link, step);
         self.pipe.ended(self.source()).send_replace(true);
-        self.to
-            .shutdown()
-            .await
-            .map_err(|_| End::Reset(self.destination()))
+        self.line.empty().await;
+        thaw(&self.pipe.frozen).await;
+        Ok(())
     }
 
     /// Forwards what the codec has kept of an incomplete unit.
@@ -216,7 +235,9 @@ impl Lane<'_, '_, '_> {
             for unit in &units[..passed] {
                 self.queue(&unit.bytes);
             }
-            self.write_some()?;
+            if !self.out.is_empty() {
+                self.write_some()?;
+            }
             recorded
         };
         self.write().await?;
@@ -230,6 +251,7 @@ impl Lane<'_, '_, '_> {
             Verdict::Hold(hold) if hold.goes_first() => {
                 self.queue(&units[recorded.units - 1].bytes);
                 self.write().await?;
+                self.unless_reset(self.line.empty()).await?;
                 return match self.hold(hold).await? {
                     Fate::Cut => Err(End::Cut(harness_model::fault::Cut::Rst)),
                     _ => Ok(recorded.units),
@@ -268,7 +290,16 @@ impl Lane<'_, '_, '_> {
             biased;
             fate = hold.wait() => Ok(fate),
             _ = self.from.ready(Interest::ERROR) => Err(End::Reset(self.source())),
-            () = set(self.pipe.ended(self.destination())) => Err(End::Lost),
+            () = set(self.pipe.ended(self.outlet.side)) => Err(End::Lost),
+        }
+    }
+
+    /// Waits for something that may take long, unless the source resets the connection.
+    async fn unless_reset(&self, something: impl Future<Output = ()>) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            () = something => Ok(()),
+            _ = self.from.ready(Interest::ERROR) => Err(End::Reset(self.source())),
         }
     }
 
@@ -277,17 +308,17 @@ impl Lane<'_, '_, '_> {
         self.out.append(&mut self.late);
     }
 
-    /// Writes as much as fits into the socket's buffer.
+    /// Writes as much as fits into the socket's buffer; on a shaped link, sends everything on its way.
     fn write_some(&mut self) -> Result<(), End> {
-        let mut written = 0;
-        while written < self.out.len() {
-            match self.to.try_write(&self.out[written..]) {
-                Ok(bytes) => written += bytes,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(_) => return Err(End::Reset(self.destination())),
-            }
+        let (link, side) = (self.pipe.link, self.outlet.side);
+        self.shapes.update(&mut self.shaper, || {
+            format!("connection {} to the {side:?}", link.conn)
+        });
+        if self.shaper.is_none() && self.line.is_empty() {
+            return self.outlet.write_some(&mut self.out);
         }
-        self.out.drain(..written);
+        self.line.enter(&self.out, self.shaper.as_mut());
+        self.out.clear();
         Ok(())
     }
 
@@ -304,16 +335,14 @@ impl Lane<'_, '_, '_> {
             if frozen {
                 thaw(&self.pipe.frozen).await;
             } else if !self.out.is_empty() {
-                tokio::select! {
-                    biased;
-                    // Whether it is writable is found out by writing.
-                    _ = self.to.writable() => {}
-                    _ = self.from.ready(Interest::ERROR) => return Err(End::Reset(self.source())),
-                }
+                self.unless_reset(self.outlet.writable()).await?;
             }
         }
         if self.out.capacity() > KEEP {
             self.out = Vec::new();
+        }
+        if self.line.is_full() {
+            self.unless_reset(self.line.room()).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod cuts;
 mod fuzz;
 mod gates;
 mod outages;
+mod shapes;
 mod states;
 mod support;
 mod transparency;

@@ -3,9 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 
+use harness_model::fault::Shape;
+use harness_model::seed::Seed;
 use harness_wire::recorder::Recorder;
+use harness_wire::tap::{Shaping, Tap};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{backend, pair, soon, tap};
 
@@ -135,7 +138,7 @@ async fn read(stream: &mut TcpStream, len: usize) -> String {
 async fn observe(
     what: &str,
     through: SocketAddr,
-    listener: &tokio::net::TcpListener,
+    listener: &TcpListener,
     client: &[Do],
     server: &[Do],
 ) -> [Vec<String>; 2] {
@@ -166,6 +169,23 @@ async fn a_tap_changes_nothing() {
         )
         .await;
         assert_eq!(tapped, direct, "{name}");
+        let shape = Shape {
+            latency_ms: 1,
+            jitter_ms: 2,
+            bytes_per_second: 0,
+            slice: 1000,
+        };
+        let shaping = tap.shape(shape, Seed(1));
+        let shaped = observe(
+            &format!("{name}, through a shaped tap"),
+            tap.addr(),
+            &listener,
+            client,
+            server,
+        )
+        .await;
+        assert_eq!(shaped, direct, "{name}, shaped");
+        drop(shaping);
         assert!(
             direct.iter().flatten().count() > 0,
             "{name}: nothing was observed"
@@ -179,7 +199,19 @@ async fn a_side_that_does_not_read_slows_the_other_down() {
     let (listener, addr) = backend().await;
     let recorder = Recorder::in_memory();
     let tap = tap(addr, &recorder);
-    let (client, mut server) = pair(&listener, tap.addr()).await;
+    fills_up(&listener, &tap, None).await;
+    // Nor is more under way than a link carries.
+    let forever = Shape {
+        latency_ms: 3_600_000,
+        ..Shape::default()
+    };
+    fills_up(&listener, &tap, Some(tap.shape(forever, Seed(1)))).await;
+    tap.close().await;
+}
+
+/// Sends until nothing goes any more, and reads it all when the shape has ended.
+async fn fills_up(listener: &TcpListener, tap: &Tap, shaping: Option<Shaping>) {
+    let (client, mut server) = pair(listener, tap.addr()).await;
     let line = [&[b'x'; 1023][..], b"\n"].concat();
     let mut sent = 0_usize;
     // Nothing is judged by the time it takes: a slow machine only makes the test stop filling earlier.
@@ -207,11 +239,11 @@ async fn a_side_that_does_not_read_slows_the_other_down() {
         soon("filling the buffers", stuck).await,
         "256 MiB vanished in a tap"
     );
+    drop(shaping);
     // The tap keeps a line that is not whole.
     let mut got = vec![0; sent / line.len() * line.len()];
     soon("draining the buffers", server.read_exact(&mut got))
         .await
         .unwrap();
     assert!(got.chunks(line.len()).all(|chunk| chunk == line));
-    tap.close().await;
 }
