@@ -63,6 +63,7 @@ catalogue! {
         deliveries_late,
         deliveries_reordered,
         delivery_lost,
+        dials_reset,
         event_link_cut_after_commit,
         half_open,
         half_open_database,

@@ -45,8 +45,11 @@ pub enum Cut {
     Fin,
     /// Reset in both directions.
     Rst,
-    /// Nothing ends, but no byte passes any more.
+    /// Nothing ends, but no byte passes any more, on old connections and on new ones, until it is healed.
     HalfOpen,
+    /// Nothing ends for the service, but its open connections are dead for good: no byte comes, and nobody reads what it
+    /// sends, as when a firewall has forgotten them. The backend has lost them; a new dial succeeds at once.
+    Silent,
 }
 
 /// How badly a link carries bytes, in both directions. Zero means: as without the fault.
@@ -131,8 +134,7 @@ pub enum FaultKind {
         /// The service.
         service: Name,
     },
-    /// One service's connections to a backend are cut; a new dial succeeds at once (`Fin`, `Rst`) or after healing
-    /// (`HalfOpen`).
+    /// One service's connections to a backend are cut; a new dial succeeds at once or, with `HalfOpen`, after healing.
     CutLink {
         /// The service.
         service: Name,
@@ -364,6 +366,7 @@ impl std::fmt::Display for FaultKind {
                     Cut::Fin => "FIN",
                     Cut::Rst => "RST",
                     Cut::HalfOpen => "half-open",
+                    Cut::Silent => "silence",
                 };
                 write!(f, "{how} on the link from {service} to the {}", word(*backend))
             }

@@ -151,7 +151,8 @@ impl Tap {
     ///
     /// A reset overtakes what its receiver has not read yet, as it does without a tap: what was forwarded the moment
     /// before may have no effect. After [`Cut::HalfOpen`] nothing is closed and new connections are accepted, but no
-    /// byte passes until [`Tap::heal`], after which everything goes on where it stopped.
+    /// byte passes until [`Tap::heal`], after which everything goes on where it stopped. After [`Cut::Silent`] the backend
+    /// has lost the connections, and their clients learn nothing of it.
     pub async fn cut(&self, how: Cut) -> usize {
         self.ask(|done| Command::Cut(how, done)).await.unwrap_or(0)
     }

@@ -11,8 +11,8 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
 
 async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
-    let outage = cx.fault(exhaust_connections())?;
+    let refusal = cx.fault(exhaust_connections().when(in_state(D, "analyzer").of_report(1)))?;
     let reports = pipeline.inject(reports(5)).await?;
-    outage.bitten().await?.heal().await?;
+    refusal.bitten().await?.heal().await?;
     pipeline.settled(&reports, secs(60)).await
 }

@@ -12,8 +12,8 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
 
 async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
-    let outage = cx.fault(read_only())?;
+    let refusal = cx.fault(read_only().when(in_state(D, "analyzer").of_report(1)))?;
     let reports = pipeline.inject(reports(5)).await?;
-    outage.bitten().await?.heal().await?;
+    refusal.bitten().await?.heal().await?;
     pipeline.settled(&reports, secs(60)).await
 }

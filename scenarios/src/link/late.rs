@@ -13,6 +13,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let outage = cx.fault(shape("analyzer", Backend::Broker, Shape { latency_ms: 30, jitter_ms: 20, ..Shape::default() }))?;
     let reports = pipeline.inject(reports(20)).await?;
-    outage.bitten().await?.heal().await?;
-    pipeline.settled(&reports, secs(60)).await
+    let outage = outage.bitten().await?;
+    pipeline.settled(&reports, secs(60)).await?;
+    outage.heal().await
 }

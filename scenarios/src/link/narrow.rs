@@ -13,6 +13,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let outage = cx.fault(shape("tags", Backend::Database, Shape { bytes_per_second: 20_000, ..Shape::default() }))?;
     let reports = pipeline.inject(reports(10)).await?;
-    outage.bitten().await?.heal().await?;
-    pipeline.settled(&reports, secs(60)).await
+    let outage = outage.bitten().await?;
+    pipeline.settled(&reports, secs(60)).await?;
+    outage.heal().await
 }

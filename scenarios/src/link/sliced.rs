@@ -13,6 +13,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let outage = cx.fault(shape("renderer", Backend::Broker, Shape { slice: 7, ..Shape::default() }))?;
     let reports = pipeline.inject(reports(10)).await?;
-    outage.bitten().await?.heal().await?;
-    pipeline.settled(&reports, secs(60)).await
+    let outage = outage.bitten().await?;
+    pipeline.settled(&reports, secs(60)).await?;
+    outage.heal().await
 }

@@ -15,8 +15,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     let service = cx.fault(kill(Service("analyzer")))?.bitten().await?;
     let broker = cx.fault(kill(Broker))?.bitten().await?;
     service.heal().await?;
-    pipeline.until(nth(1, refused_dial().by("analyzer")), secs(30)).await?;
-    broker.heal().await?;
+    broker.heal_after(secs(3)).await?;
     let reports = pipeline.inject(reports(10)).await?;
     pipeline.settled(&reports, secs(60)).await
 }

@@ -15,8 +15,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     let service = cx.fault(kill(Service("tags")))?.bitten().await?;
     let database = cx.fault(kill(Database))?.bitten().await?;
     service.heal().await?;
-    pipeline.until(nth(1, refused_dial().by("tags")), secs(30)).await?;
-    database.heal().await?;
+    database.heal_after(secs(3)).await?;
     let reports = pipeline.inject(reports(10)).await?;
     pipeline.settled(&reports, secs(60)).await
 }

@@ -14,6 +14,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let outage = cx.fault(upstream("model", Misbehaviour::Slow(1000)))?;
     let reports = pipeline.inject(reports(50)).await?;
-    outage.bitten().await?.heal().await?;
-    pipeline.settled(&reports, secs(60)).await
+    let outage = outage.bitten().await?;
+    pipeline.settled(&reports, secs(60)).await?;
+    outage.heal().await
 }

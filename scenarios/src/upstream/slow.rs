@@ -14,6 +14,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let outage = cx.fault(upstream("model", Misbehaviour::Slow(700)))?;
     let reports = pipeline.inject(reports(12)).await?;
-    outage.bitten().await?.heal().await?;
-    pipeline.settled(&reports, secs(60)).await
+    let outage = outage.bitten().await?;
+    pipeline.settled(&reports, secs(60)).await?;
+    outage.heal().await
 }

@@ -41,7 +41,7 @@ impl Act for Alarm {
             let from = world.recorder.len();
             let broker = world.backend(Backend::Broker);
             let refused = |error: &dyn std::fmt::Display| Failure::infra(format!("raise an alarm: {error}"));
-            let alarm = Raised::prepare(&broker, self.resource)
+            let alarm = Raised::prepare(&world.engine, &broker, self.resource)
                 .await
                 .map_err(|error| refused(&error))?;
             *self.raised.lock().await = Some(alarm.clone());

@@ -450,11 +450,6 @@ pub fn connect() -> When {
     When::any(StepKind::Connect)
 }
 
-/// Dials that were refused.
-pub fn refused_dial() -> When {
-    When::any(StepKind::DialFailed)
-}
-
 /// Connections that have ended, whoever ended them.
 pub fn hang_up() -> When {
     When::any(StepKind::Disconnect)
@@ -482,6 +477,12 @@ impl When {
     /// On the links of this service only.
     pub fn by(mut self, service: &str) -> Self {
         self.pattern.by = Some(Name::new(service));
+        self
+    }
+
+    /// On links to this backend only.
+    pub fn to(mut self, backend: Backend) -> Self {
+        self.pattern.to = Some(backend);
         self
     }
 

@@ -1,7 +1,9 @@
-//! A service is given less memory than it uses, and the kernel kills it.
+//! A service's memory is used up, and the kernel kills it.
 //!
-//! Inject: a memory limit far below what any process needs. Bit: the container has ended with 137, and the engine says
-//! that it was for want of memory. Heal: no limit, start. Healed: it is healthy.
+//! Inject: the container gets a limit a little above what it uses, and a file in its memory (`/dev/shm`) grows until
+//! that is reached. The file belongs to no process, so the kernel kills the largest one that there is: the service. Bit:
+//! the container has ended with 137, and the engine says that it was for want of memory. Heal: no limit to speak of,
+//! start; the file is gone with the container's end. Healed: it is healthy.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -13,8 +15,10 @@ use harness_runner::environment::Failure;
 use super::act::{Act, Proof, Scene};
 use super::kill;
 
-/// The least that engines accept is 6 MiB.
-const TOO_LITTLE: i64 = 6 * 1024 * 1024;
+/// What the service may use more than now, in bytes: less than the file, which may be 64 MiB on any engine.
+const HEADROOM: i64 = 12 * 1024 * 1024;
+/// Grows a file in memory to 60 MiB.
+const FILL: [&str; 5] = ["dd", "if=/dev/zero", "of=/dev/shm/fill", "bs=1M", "count=60"];
 /// What the limit is set to afterwards: engines have no way back to none at all for a container that has one.
 const PLENTY: i64 = 16 * 1024 * 1024 * 1024;
 
@@ -36,13 +40,30 @@ impl Act for OutOfMemory {
         async {
             let (world, target) = (&scene.world, &self.target);
             let id = kill::container(world, target).await?;
-            let refused = |error| Failure::infra(format!("memory limit of {target}: {error}"));
+            let refused = |error| Failure::infra(format!("memory of {target}: {error}"));
+            let used = world.engine.memory_used(&id).await.map_err(refused)?;
             world
                 .engine
-                .limit(&id, Some(TOO_LITTLE), None)
+                .limit(&id, Some(used + HEADROOM), None)
                 .await
                 .map_err(refused)?;
-            let exit = kill::ended(world, target, "killed").await?;
+            // It ends with the service, or has filled its file and nothing happened.
+            let filled = world.engine.exec(&id, &FILL);
+            let ended = kill::ended(world, target, "killed");
+            let exit = tokio::select! {
+                exit = ended => exit?,
+                Ok(output) = filled => {
+                    let state = world.engine.inspect(&id).await.map_err(refused)?;
+                    if !state.oom_killed {
+                        return Err(Failure::invalid(format!(
+                            "the memory of {target} could not be used up: dd ended with code {}: {}",
+                            output.code,
+                            output.stderr.trim()
+                        )));
+                    }
+                    kill::ended(world, target, "killed").await?
+                }
+            };
             let state = world.engine.inspect(&id).await.map_err(refused)?;
             if exit != kill::KILLED || !state.oom_killed {
                 return Err(Failure::invalid(format!(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, Step, StepKind, Verb};
+use crate::event::{Backend, Event, Step, StepKind, Verb};
 use crate::name::{Key, Name};
 
 /// Which events count for a trigger. An absent field matches everything.
@@ -15,6 +15,9 @@ pub struct Pattern {
     /// The service on whose link it is seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Name>,
+    /// What the link leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Backend>,
     /// The queue, by its name on the broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<Name>,
@@ -165,6 +168,7 @@ impl Pattern {
         Self {
             step,
             by: None,
+            to: None,
             queue: None,
             key: None,
             verb: None,
@@ -174,7 +178,9 @@ impl Pattern {
 
     /// How often `event` counts: the number of messages in it that match, or 1 for a step without messages.
     pub fn count(&self, event: &Event) -> u64 {
-        if event.step.kind() != self.step || self.by.as_ref().is_some_and(|by| event.svc.as_ref() != Some(by))
+        if event.step.kind() != self.step
+            || self.by.as_ref().is_some_and(|by| event.svc.as_ref() != Some(by))
+            || self.to.is_some_and(|to| event.step.link() != Some(to))
         {
             return 0;
         }
@@ -232,6 +238,9 @@ impl fmt::Display for Pattern {
         }
         if let Some(by) = &self.by {
             write!(f, " by {by}")?;
+        }
+        if let Some(to) = self.to {
+            write!(f, " to the {}", super::word(to))?;
         }
         if let Some(queue) = &self.queue {
             write!(f, " on {queue}")?;

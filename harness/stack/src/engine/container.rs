@@ -176,6 +176,30 @@ impl Engine {
             })
     }
 
+    /// The memory that a running container uses now, in bytes, with what it has in files in memory.
+    ///
+    /// # Errors
+    /// [`EngineError::Inspect`].
+    pub async fn memory_used(&self, container: &str) -> Result<i64, EngineError> {
+        let options = query::StatsOptions {
+            stream: false,
+            one_shot: true,
+        };
+        let mut readings = self.docker.stats(container, Some(options));
+        let reading = async { Ok(readings.try_next().await?) };
+        let used = match call(CALL, reading).await {
+            Ok(reading) => reading
+                .and_then(|reading| reading.memory_stats?.usage)
+                .and_then(|used| i64::try_from(used).ok())
+                .ok_or_else(|| Cause::Answer("it tells no use of memory".to_owned())),
+            Err(cause) => Err(cause),
+        };
+        used.map_err(|cause| EngineError::Inspect {
+            container: container.to_owned(),
+            cause,
+        })
+    }
+
     /// State of a container.
     ///
     /// # Errors

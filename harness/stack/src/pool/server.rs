@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use super::protocol::{Grant, NetworkInfo, Request, Response};
+use super::protocol::{Grant, Mode, NetworkInfo, Request, Response};
 use super::slots::{Seat, Slots};
 use super::{LEASE_LABEL, POOL_LABEL, Paths, STATE_LABEL};
 use crate::admin::{BrokerAdmin, DatabaseAdmin};
@@ -235,7 +235,8 @@ impl Pool {
                     outside,
                     booted_ms: seat.booted.map(|time| time.as_millis() as u64),
                 };
-                self.hold(&name, seat, grant, &mut stream).await;
+                self.hold(&name, mode == Mode::Exclusive, seat, grant, &mut stream)
+                    .await;
             }
             Err(reason) => {
                 warn!(lease = %name, %trial, "refused: {reason}");
@@ -246,8 +247,16 @@ impl Pool {
     }
 
     /// Lends until the client says so or goes away, then removes all that the lease has left.
-    async fn hold(&self, name: &str, seat: Seat, grant: Grant, stream: &mut BufReader<UnixStream>) {
-        let mut discard = false;
+    async fn hold(
+        &self,
+        name: &str,
+        exclusive: bool,
+        seat: Seat,
+        grant: Grant,
+        stream: &mut BufReader<UnixStream>,
+    ) {
+        // Whoever goes away without a word may have left its faults behind: an alarm, a database that does not write.
+        let mut discard = exclusive;
         let mut orderly = false;
         if say(
             stream.get_mut(),

@@ -2,7 +2,8 @@
 //!
 //! A shared lease goes to a pair that others share, an exclusive one to a pair that nobody uses; a new pair is booted
 //! when there is none and room is left, and an idle pair of other images gives way. After an exclusive lease the pair
-//! has to pass the gate (both backends answer) or is replaced.
+//! has to pass the gate (both backends answer) or is replaced. A pair that somebody found unfit takes no more leases, and
+//! is removed when the last one that shares it has ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ struct Slot {
     pair: Option<Arc<Pair>>,
     users: usize,
     exclusive: bool,
+    /// It is to be removed as soon as nobody uses it.
+    unfit: bool,
 }
 
 /// A place on a pair.
@@ -136,17 +139,21 @@ impl Slots {
     }
 
     /// Gives a place back. After an exclusive lease the pair passes the gate or is replaced.
-    pub(super) async fn give_back(&self, seat: Seat, discard: bool) {
+    pub(super) async fn give_back(&self, seat: Seat, mut discard: bool) {
         let pair = {
             let mut state = self.state.lock().await;
             let Some(slot) = state.slots.get_mut(&seat.slot) else {
                 return;
             };
-            if seat.mode == Mode::Shared && !discard {
+            slot.unfit |= discard;
+            if seat.mode == Mode::Shared && (slot.users > 1 || !slot.unfit) {
                 slot.users -= 1;
                 self.changed.notify_waiters();
                 return;
             }
+            // Still counted as a user, so that nobody else takes it meanwhile.
+            slot.exclusive = true;
+            discard = slot.unfit;
             slot.pair.clone()
         };
         let usable = !discard && self.gate(&seat).await;
@@ -203,7 +210,11 @@ impl State {
         // A shared pair that is still booting will do, too, once it is there.
         let mut booting = false;
         for (&id, slot) in &mut self.slots {
-            if slot.spec != *spec || slot.exclusive || (mode == Mode::Exclusive && slot.users > 0) {
+            if slot.spec != *spec
+                || slot.exclusive
+                || slot.unfit
+                || (mode == Mode::Exclusive && slot.users > 0)
+            {
                 continue;
             }
             match &slot.pair {
@@ -228,6 +239,7 @@ impl State {
                     pair: None,
                     users: 1,
                     exclusive,
+                    unfit: false,
                 },
             );
             return Step::Boot(self.next);
@@ -305,6 +317,14 @@ mod tests {
         assert_ne!(shared, exclusive);
         assert!(matches!(state.step(Mode::Exclusive, &spec("a")), Step::Wait));
         assert!(matches!(state.step(Mode::Shared, &spec("a")), Step::Take(seat) if seat.slot == shared));
+    }
+
+    #[test]
+    fn an_unfit_pair_takes_no_more_leases() {
+        let mut state = State::default();
+        let slot = boot(&mut state, Mode::Shared, "a");
+        state.slots.get_mut(&slot).unwrap().unfit = true;
+        assert!(matches!(state.step(Mode::Shared, &spec("a")), Step::Boot(_)));
     }
 
     #[test]

@@ -151,6 +151,11 @@ impl Connection {
                 socket::reset(client);
                 socket::reset(server);
             }
+            Err(End::Cut(Cut::Silent)) => {
+                self.disconnected(Side::Tap, Ending::Rst);
+                socket::reset(server);
+                self.keep_silent(client).await;
+            }
         }
         conn
     }
@@ -208,6 +213,29 @@ impl Connection {
         let to_server = pipe.lane(Direction::ToServer, &mut client_read, &server_write);
         let to_client = pipe.lane(Direction::ToClient, &mut server_read, &client_write);
         tokio::try_join!(to_server.pump(), to_client.pump()).map(|_| ())
+    }
+
+    /// Leaves a client alone with a connection that leads nowhere, until it gives it up, and records that.
+    async fn keep_silent(self, mut client: TcpStream) {
+        let Self {
+            spec, link, killed, ..
+        } = self;
+        // Whoever asked for the cut may go on now.
+        drop(killed);
+        let mut waste = [0; 4096];
+        let how = loop {
+            match client.read(&mut waste).await {
+                Ok(0) => break Ending::Fin,
+                Ok(_) => {}
+                Err(_) => break Ending::Rst,
+            }
+        };
+        let step = Step::Disconnect {
+            to: spec.backend,
+            by: Side::Client,
+            how,
+        };
+        spec.recorder.step(&link, step);
     }
 
     /// Ends streams in an orderly way. A socket that is closed while there is something to read would send a reset, so
