@@ -166,7 +166,7 @@ impl BrokerAdmin {
         };
         let resources = alarms.iter().filter_map(|alarm| match alarm.resource.as_str() {
             "memory" => Some(Resource::Memory),
-            "disk" => Some(Resource::Disk),
+            "disk space" => Some(Resource::Disk),
             // An alarm about file descriptors blocks nobody.
             _ => None,
         });

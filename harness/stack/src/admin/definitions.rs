@@ -91,7 +91,8 @@ pub(super) fn definitions(vhost: &str, credentials: Option<&Credentials<'_>>, to
         let permission = |user: &str| json!({"user": user, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"});
         all["vhosts"] = json!([{"name": vhost}]);
         if quorum {
-            all["vhosts"][0]["default_queue_type"] = "quorum".into();
+            all["vhosts"][0]["metadata"] =
+                json!({"description": "", "tags": [], "default_queue_type": "quorum"});
         }
         all["users"] = json!([{"name": vhost, "tags": [], "hashing_algorithm": "rabbit_password_hashing_sha256",
                                "password_hash": hash}]);
@@ -122,7 +123,76 @@ fn escape(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use std::collections::BTreeMap;
+
+    use harness_model::topology::{Setup, Topology};
+    use serde_json::{Value, json};
+
+    use super::{Credentials, definitions, escape};
+
+    fn topology(setup: &[Setup]) -> Topology {
+        let text = include_str!("../../../../fixtures/topologies/ci.toml");
+        Topology::parse("ci.toml", text).unwrap().with(setup).unwrap()
+    }
+
+    fn made(topology: &Topology) -> Value {
+        let credentials = Credentials {
+            password: "secret",
+            administrator: "admin",
+        };
+        definitions("t1", Some(&credentials), topology)
+    }
+
+    /// The types that queues are declared with, by name.
+    fn types(made: &Value) -> BTreeMap<&str, Option<&str>> {
+        let queues = made["queues"].as_array().unwrap().iter();
+        queues
+            .map(|queue| {
+                let kind = queue["arguments"].get("x-queue-type");
+                (queue["name"].as_str().unwrap(), kind.and_then(Value::as_str))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn classic_queues_are_declared_as_services_do() {
+        let made = made(&topology(&[]));
+        assert!(types(&made).values().all(Option::is_none));
+        assert_eq!(made["vhosts"], json!([{"name": "t1"}]));
+    }
+
+    #[test]
+    fn quorum_is_what_a_declaration_without_arguments_means() {
+        let topology = topology(&[Setup::Quorum]);
+        let made = made(&topology);
+        let types = types(&made);
+        let work: Vec<_> = topology
+            .queues
+            .values()
+            .map(|queue| queue.name.as_str())
+            .collect();
+        for (name, kind) in &types {
+            let expected = if work.contains(name) { "quorum" } else { "classic" };
+            assert_eq!(*kind, Some(expected), "{name}");
+        }
+        assert!(types.len() > work.len());
+        assert_eq!(
+            made["vhosts"][0]["metadata"]["default_queue_type"],
+            json!("quorum")
+        );
+    }
+
+    #[test]
+    fn what_is_restored_touches_no_user() {
+        let topology = topology(&[]);
+        let mut made = made(&topology);
+        let made = made.as_object_mut().unwrap();
+        assert_eq!(made["permissions"].as_array().unwrap().len(), 2);
+        for part in ["vhosts", "users", "permissions"] {
+            assert!(made.remove(part).is_some());
+        }
+        assert_eq!(definitions("t1", None, &topology), json!(made));
+    }
 
     #[test]
     fn a_pattern_matches_its_queue_only() {

@@ -96,7 +96,7 @@ impl BrokerAdmin {
     /// Removes all bindings of a queue but the default one, which nobody can remove. Returns how many there were.
     ///
     /// # Errors
-    /// When the broker refuses or has no such queue.
+    /// When the broker refuses.
     pub async fn unbind_all(&self, vhost: &str, queue: &str) -> Result<usize, AdminError> {
         let bindings = self.bindings_of(vhost, queue).await?;
         for binding in &bindings {
@@ -108,10 +108,10 @@ impl BrokerAdmin {
         Ok(bindings.len())
     }
 
-    /// The number of bindings of a queue without the default one.
+    /// The number of bindings of a queue without the default one; a queue that is not there has none.
     ///
     /// # Errors
-    /// When the broker does not answer or has no such queue.
+    /// When the broker does not answer.
     pub async fn bindings(&self, vhost: &str, queue: &str) -> Result<usize, AdminError> {
         self.bindings_of(vhost, queue)
             .await
