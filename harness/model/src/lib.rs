@@ -7,11 +7,15 @@
 //! The order in which the modules build on each other:
 //! [`seed`] and [`name`]; [`event`] and [`ledger`] (what happened); [`fault`] (what was done to it);
 //! [`topology`] and [`report`] (what is under test, and what goes in); [`evidence`] (everything a judge may look at);
-//! [`invariant`] (the judges) and [`verdict`] (what they say).
+//! [`invariant`] (the judges) and [`verdict`] (what they say); [`bugs`] (what they have to notice), [`grid`] (where a
+//! pipeline can be hit) and [`coverage`] (what a whole run has exercised).
 
+pub mod bugs;
+pub mod coverage;
 pub mod event;
 pub mod evidence;
 pub mod fault;
+pub mod grid;
 pub mod invariant;
 pub mod ledger;
 pub mod name;

@@ -14,7 +14,7 @@
 //! (a dead-letter queue from its queue), the file says both.
 
 mod check;
-mod nearest;
+pub(crate) mod nearest;
 pub mod parse;
 mod setup;
 pub mod template;

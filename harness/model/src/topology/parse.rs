@@ -68,21 +68,26 @@ impl TopologyError {
     /// The error as text for people: each mistake with its line, at most `width` columns wide, with ANSI colours if
     /// `colours`.
     pub fn render(&self, width: usize, colours: bool) -> String {
-        let theme = if colours {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let mut text = String::new();
-        GraphicalReportHandler::new_themed(theme)
-            .with_width(width)
-            .render_report(&mut text, self)
-            .expect("writing to a string does not fail");
-        text
+        render(self, width, colours)
     }
 }
 
-fn count(mistakes: usize) -> String {
+/// A refused file as text for people; see [`TopologyError::render`].
+pub(crate) fn render(error: &dyn Diagnostic, width: usize, colours: bool) -> String {
+    let theme = if colours {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let mut text = String::new();
+    GraphicalReportHandler::new_themed(theme)
+        .with_width(width)
+        .render_report(&mut text, error)
+        .expect("writing to a string does not fail");
+    text
+}
+
+pub(crate) fn count(mistakes: usize) -> String {
     if mistakes == 1 {
         "1 mistake".to_owned()
     } else {
@@ -91,7 +96,7 @@ fn count(mistakes: usize) -> String {
 }
 
 /// The help for a word that is not among the `known` ones.
-pub(super) fn suggest(word: &str, known: &[&str]) -> String {
+pub(crate) fn suggest(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "none is known".to_owned(),
@@ -100,7 +105,7 @@ pub(super) fn suggest(word: &str, known: &[&str]) -> String {
 }
 
 /// Text that is not TOML.
-fn syntax(error: &toml::de::Error) -> Mistake {
+pub(crate) fn syntax(error: &toml::de::Error) -> Mistake {
     let (message, expected) = parts(error);
     let expected = match (message.as_str(), expected.as_str()) {
         ("duplicate key", _) => "each key once".to_owned(),
@@ -118,8 +123,8 @@ fn syntax(error: &toml::de::Error) -> Mistake {
 const NUMBER: &str = "write the number in digits, without quotes";
 const TABLE: &str = "write a `[table]` of its own, or `{ key = .. }` on one line";
 
-/// TOML that is not a topology: an unknown key or word, a missing key, a wrong type.
-fn shape(error: &toml::de::Error) -> Mistake {
+/// TOML of another shape: an unknown key or word, a missing key, a wrong type.
+pub(crate) fn shape(error: &toml::de::Error) -> Mistake {
     let (message, expected) = parts(error);
     let word = message.split('`').nth(1).unwrap_or_default();
     let known: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
@@ -164,7 +169,7 @@ fn parts(error: &toml::de::Error) -> (String, String) {
 
 /// The places of the last key of `path` and of its value; where the path ends early, those of what is there of it.
 /// Paths are dotted; an element of an array is a number. Only the last key may hold dots itself.
-pub(super) fn spans_of(tree: &DeTable<'_>, path: &str) -> (Range<usize>, Range<usize>) {
+pub(crate) fn spans_of(tree: &DeTable<'_>, path: &str) -> (Range<usize>, Range<usize>) {
     let mut spans = (0..0, 0..0);
     let (mut table, mut array) = (Some(tree), None);
     let mut rest = path;
