@@ -181,27 +181,6 @@ fn values(topology: &Topology, service: Option<&Service>, links: &Links) -> Valu
 }
 
 impl Running {
-    /// Starts the first container of the service `role` from `image`; see [`Running::start_instance`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn start(
-        site: &Site<'_>,
-        role: &Name,
-        service: &Service,
-        image: &str,
-        links: &Links,
-    ) -> Result<Self, ServiceError> {
-        let first = Instance {
-            role,
-            number: 1,
-            service,
-            image,
-            upstream: None,
-        };
-        Self::start_instance(site, &first, links).await
-    }
-
     /// Starts a container of a service. It is not waited for; see [`Running::health`].
     ///
     /// # Errors
@@ -383,4 +362,29 @@ pub async fn run_step(
         });
     }
     Ok(container.remove().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_model::name::Name;
+    use harness_model::topology::Topology;
+
+    use super::Instance;
+
+    #[test]
+    fn the_first_container_has_the_name_of_its_role() {
+        let text = include_str!("../../../fixtures/topologies/ci.toml");
+        let topology = Topology::parse("ci.toml", text).unwrap();
+        let names = [1, 2, 3].map(|number| {
+            let instance = Instance {
+                role: &Name::new("tags"),
+                number,
+                service: &topology.services["tags"],
+                image: "",
+                upstream: None,
+            };
+            instance.name()
+        });
+        assert_eq!(names, ["tags", "tags-2", "tags-3"]);
+    }
 }

@@ -186,8 +186,7 @@ impl Engine {
             one_shot: true,
         };
         let mut readings = self.docker.stats(container, Some(options));
-        let reading = async { Ok(readings.try_next().await?) };
-        let used = match call(CALL, reading).await {
+        let used = match call(CALL, readings.try_next()).await {
             Ok(reading) => reading
                 .and_then(|reading| reading.memory_stats?.usage)
                 .and_then(|used| i64::try_from(used).ok())
