@@ -17,6 +17,7 @@ mod durable;
 mod effects;
 mod fidelity;
 mod graceful;
+mod health;
 mod loss;
 mod phantoms;
 mod prefetch;
@@ -144,6 +145,11 @@ pub const ALL: &[Invariant] = &[
         id: process::ID,
         what: "no service exits or restarts unless a fault did it",
         judge: process::judge,
+    },
+    Invariant {
+        id: health::ID,
+        what: "a service says that it is not well soon after a loss, and that it is well soon after it has all back",
+        judge: health::judge,
     },
     Invariant {
         id: graceful::ID,

@@ -22,7 +22,7 @@ use crate::topology::Topology;
 use super::roles::Roles;
 use index::{Held, Index};
 
-pub(super) use connections::{Connection, word};
+pub(super) use connections::{Connection, is_end, word};
 pub(super) use faults::{Moment, Outage, is_instance};
 
 /// The name of the harness' own link.

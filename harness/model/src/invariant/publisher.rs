@@ -17,7 +17,7 @@ use crate::event::Step;
 use crate::name::{Key, Name};
 use crate::verdict::{Finding, Kind};
 
-use super::case::{Case, Delivered, How, Published, is_instance};
+use super::case::{Case, Delivered, How, Published, is_end, is_instance};
 use super::{fidelity, story};
 
 /// The rule's name.
@@ -170,6 +170,6 @@ fn ended_between(case: &Case<'_>, service: &Name, from: u64, to: u64) -> bool {
         && case.events().any(|event| {
             (from..to).contains(&event.n)
                 && matches!(&event.step, Step::Container { name, change, .. }
-                    if is_instance(name, service) && change != "started")
+                    if is_instance(name, service) && is_end(change))
         })
 }

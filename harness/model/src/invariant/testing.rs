@@ -32,6 +32,8 @@ pub(super) struct Trial {
     now: u64,
     connections: u32,
     links: BTreeMap<(Name, u8), u32>,
+    /// Second links of services to the broker.
+    aside: BTreeMap<Name, u32>,
     tags: u64,
 }
 
@@ -79,6 +81,7 @@ impl Trial {
             now: 0,
             connections: 0,
             links: BTreeMap::new(),
+            aside: BTreeMap::new(),
             tags: 0,
         }
     }
@@ -136,6 +139,11 @@ impl Trial {
     /// An event that is about no link.
     pub(super) fn say(&mut self, step: Step) -> u64 {
         self.push(None, None, None, step)
+    }
+
+    /// An event about a service, on none of its links.
+    pub(super) fn about(&mut self, svc: &str, step: Step) -> u64 {
+        self.push(Some(svc), None, None, step)
     }
 
     /// An event on a service's link to the broker, channel 1; it dials first if it has to.

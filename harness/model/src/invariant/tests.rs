@@ -9,6 +9,7 @@ mod effects;
 mod end;
 mod fidelity;
 mod graceful;
+mod health;
 mod links;
 mod loss;
 mod outside;

@@ -152,7 +152,7 @@ fn shown(case: &Case<'_>, what: &FaultKind, from: u64) -> Option<String> {
         } => {
             let wanted = match how {
                 Cut::Fin => Ending::Fin,
-                Cut::Rst => Ending::Rst,
+                Cut::Rst | Cut::Silent => Ending::Rst,
                 Cut::HalfOpen => return None,
             };
             let cut = case.events().filter(|event| event.n >= from && event.svc.as_ref() == Some(service)).any(|event| {

@@ -1,6 +1,6 @@
 //! What may be wrong with a trial, and which rules have to say so.
 
-use harness_model::event::{Backend, Covered, Event, Step, StepKind, Verb};
+use harness_model::event::{Backend, Covered, Ending, Event, Side, Step, StepKind, Verb};
 use harness_model::evidence::{DeadLetter, Evidence, Expect};
 use harness_model::fault::{FaultKind, FaultPlan, Target};
 use harness_model::name::{Key, Name};
@@ -432,6 +432,24 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
             );
         },
         &["process-alive"],
+    ),
+    (
+        "a service is said to be well and has lost its broker",
+        |e| {
+            for conn in [1, 2] {
+                let lost = |step: &mut Step| {
+                    *step = Step::Disconnect {
+                        to: Backend::Broker,
+                        by: Side::Server,
+                        how: Ending::Rst,
+                    };
+                };
+                repeat(e, |event| event.conn == Some(conn), lost);
+            }
+            say(e, Step::Note { text: "later".into() });
+            wait(e, |event| event.step.kind() == StepKind::Note, 60_000);
+        },
+        &["health-truth"],
     ),
     (
         "a service ended with an error when it was stopped",

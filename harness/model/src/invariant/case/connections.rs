@@ -46,7 +46,7 @@ pub(super) fn connections<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<Co
     for event in events {
         let now = Moment::of(event);
         if let Step::Container { name, change, .. } = &event.step
-            && change != "started"
+            && is_end(change)
         {
             for connection in connections
                 .iter_mut()
@@ -99,6 +99,11 @@ pub(super) fn connections<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<Co
         connection.opened = connection.opened.or(Some(now));
     }
     connections
+}
+
+/// What is told of a container that has ended; others are started, and may be paused and resumed.
+pub(in crate::invariant) fn is_end(change: &str) -> bool {
+    matches!(change, "killed" | "stopped" | "exited")
 }
 
 /// What a backend and its container are called.

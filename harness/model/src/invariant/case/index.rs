@@ -6,6 +6,7 @@ use crate::event::{Event, Fate, Message, Side, Step};
 use crate::name::Name;
 use crate::topology::{QueueKind, Retry, Topology};
 
+use super::connections::is_end;
 use super::{BROKER, Delivered, End, How, Moment, Published, QUIET, Settled};
 
 /// A frame that did not simply pass.
@@ -140,7 +141,7 @@ impl<'a> Index<'a> {
             Step::ChannelClosed { by, .. } => self.close(conn, id, end(*by == Side::Client)),
             Step::AmqpClosed { by, .. } => self.disconnect(conn, end(*by == Side::Client)),
             Step::Disconnect { .. } | Step::Opaque { .. } => self.disconnect(conn, end(false)),
-            Step::Container { name, change, exit } if *name == BROKER && change != "started" => {
+            Step::Container { name, change, exit } if *name == BROKER && is_end(change) => {
                 let connections: BTreeSet<_> = self.channels.keys().map(|(conn, _)| *conn).collect();
                 for conn in connections {
                     self.disconnect(conn, end(false));

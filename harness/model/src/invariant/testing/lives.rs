@@ -70,6 +70,12 @@ impl Trial {
         })
     }
 
+    /// The harness sees another answer of a service's health endpoint; the analyzer's tells of the broker as well.
+    pub(in crate::invariant) fn health(&mut self, svc: &str, status: u16) -> u64 {
+        let broker = (svc == "analyzer").then_some(status == 200);
+        self.about(svc, Step::Health { status, broker })
+    }
+
     pub(in crate::invariant) fn recovered(&mut self, ms: u64) -> u64 {
         self.say(Step::Recovered {
             key: Key::from(1),

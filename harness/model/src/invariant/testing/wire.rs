@@ -244,6 +244,22 @@ impl Trial {
         n
     }
 
+    /// A service keeps its link to the broker, and opens another one for what comes next.
+    pub(in crate::invariant) fn set_aside(&mut self, svc: &str) {
+        if let Some(conn) = self.links.remove(&(svc.into(), Backend::Broker as u8)) {
+            self.aside.insert(svc.into(), conn);
+        }
+    }
+
+    /// The link that a service has set aside is reset.
+    pub(in crate::invariant) fn lose_aside(&mut self, svc: &str) {
+        let conn = self.aside.remove(svc);
+        let (to, by, how) = (Backend::Broker, Side::Server, Ending::Rst);
+        if conn.is_some() {
+            self.push(Some(svc), conn, None, Step::Disconnect { to, by, how });
+        }
+    }
+
     /// A service ends its link to a backend without a word.
     pub(in crate::invariant) fn hang_up(&mut self, svc: &str, to: Backend) -> u64 {
         let conn = self.links.remove(&(svc.into(), to as u8));
@@ -275,6 +291,10 @@ impl Trial {
 
     /// SIGKILL of the broker: all links to it are reset. The kill is the event that is given.
     pub(in crate::invariant) fn kill_broker(&mut self) -> u64 {
+        let aside: Vec<_> = self.aside.keys().cloned().collect();
+        for svc in aside {
+            self.lose_aside(&svc);
+        }
         let links: Vec<_> = self
             .links
             .keys()

@@ -308,3 +308,14 @@ fn what_a_fault_throws_away_is_not_lost_by_the_pipeline() {
         assert_eq!(found("no-loss", &trial).len(), 1);
     }
 }
+
+#[test]
+fn a_broker_that_stands_still_ends_no_connection() {
+    let mut trial = Trial::new();
+    trial.report(1);
+    trial.container("broker", "paused", None);
+    trial.container("broker", "resumed", None);
+    let again = trial.deliver("tags", 1);
+    trial.ack(again);
+    assert_eq!(found("explained-duplicates", &trial).len(), 1);
+}

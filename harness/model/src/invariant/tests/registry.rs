@@ -83,6 +83,12 @@ fn planted(rule: &str) -> Trial {
             trial.wait_ms(60_000);
             trial.healed("g");
         }
+        "health-truth" => {
+            trial.health("tags", 200);
+            trial.hang_up("tags", Backend::Broker);
+            trial.wait_ms(60_000);
+            trial.say(Step::Unblocked);
+        }
         "graceful-stop" => drop(trial.container("tags", "stopped", Some(1))),
         "reconnects-bounded" => (0..100).for_each(|_| {
             trial.dial_in_vain("tags", Backend::Broker);
