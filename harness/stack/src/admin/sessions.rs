@@ -15,6 +15,9 @@ use crate::wait;
 /// Longest time for an ended session to be gone, and for a lock to be had.
 const WITHIN: Duration = Duration::from_secs(10);
 
+/// A limit of connections that nobody reaches.
+const ROOM: u32 = 100_000;
+
 /// A session of the harness that stands in the way of others, until it is released.
 #[derive(Debug)]
 #[must_use = "dropping it ends its session, and with it what it holds"]
@@ -64,27 +67,17 @@ impl DatabaseAdmin {
     /// What the server says; then the limit may stand.
     pub async fn exhaust_connections(&mut self, user: &str, password: &str) -> Result<Held, DatabaseError> {
         let what = format!("all connections of {user}");
-        self.limit_connections(user, Some(1)).await?;
+        // Connections count that were opened under a limit: ours is, before there is only room for one.
+        self.limit_connections(user, Some(ROOM)).await?;
         let options = self.options.clone().username(user).password(password);
-        // A service may be the one that gets the connection: it is ended, and the next turn may be ours.
-        let me = Mutex::new(&mut *self);
-        let mut connection = wait::until("the last connection", WITHIN, || async {
-            me.lock()
-                .await
-                .end_sessions(user)
-                .await
-                .map_err(|error| error.to_string())?;
-            let dialled = deadline(&what, MySqlConnection::connect_with(&options)).await;
-            dialled.map_err(|error| error.to_string())
-        })
-        .await
-        .map_err(|timed_out| DatabaseError::new(&what, &timed_out))?;
+        let mut connection = deadline(&what, MySqlConnection::connect_with(&options)).await?;
         let own = deadline(
             &what,
             connection.fetch_one(sqlx::raw_sql("SELECT CONNECTION_ID()")),
         )
         .await?;
         let own = text(&own, 0)?;
+        self.limit_connections(user, Some(1)).await?;
         self.end_sessions_but(user, own.as_deref()).await?;
         Ok(Held { connection, what })
     }
