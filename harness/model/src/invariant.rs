@@ -19,6 +19,7 @@ mod fidelity;
 mod graceful;
 mod health;
 mod loss;
+mod measures;
 mod phantoms;
 mod prefetch;
 mod process;
@@ -44,6 +45,7 @@ use crate::evidence::{Evidence, Plan};
 use crate::verdict::{Finding, Kind};
 
 pub use case::Case;
+pub use measures::measures;
 
 /// One rule.
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@
 //! Messages whose key is unknown are in the lists, but belong to no report.
 
 mod connections;
+mod doubt;
 mod faults;
 mod index;
 
@@ -42,10 +43,6 @@ const QUIET: u64 = 3_000_000_000;
 /// A broker that gives up a connection may deliver its messages elsewhere before the tap has seen the connection end;
 /// by so many nanoseconds at most.
 const SLACK: u64 = 1_000_000_000;
-
-/// A broker that nothing disturbs has read what was sent to it after this long, in nanoseconds. It takes milliseconds; the
-/// rest is for a machine that is busy with other things.
-const READ: u64 = 5_000_000_000;
 
 /// Phases that begin when the trial has come to rest: what happens from there on is the harness tidying up.
 const AFTER_REST: [&str; 2] = ["collect", "close"];
@@ -324,6 +321,11 @@ impl<'a> Case<'a> {
             .filter(move |event| event.n < rest)
     }
 
+    /// The whole ledger.
+    pub(super) fn all(&self) -> &'a [Event] {
+        self.evidence.ledger.events()
+    }
+
     /// All dials of services, in order.
     pub(super) fn connections(&self) -> &[Connection<'a>] {
         &self.connections
@@ -420,87 +422,6 @@ impl<'a> Case<'a> {
             .filter(|publish| !self.is_retry(queue, publish))
             .map(|publish| u64::from(publish.reached))
             .sum()
-    }
-
-    /// Most copies of this message that this work queue may have had to go through all of its retries with: those that
-    /// were published, those that went back against the consumer's will, and those that a retry may have doubled
-    /// because nobody knows whether it was taken.
-    pub(super) fn copies(&self, queue: &Name, key: &Key) -> u64 {
-        let returned = self.deliveries_from(queue, key).filter(|delivery| {
-            let willing = delivery
-                .settled
-                .is_some_and(|settled| settled.how == How::Requeue && settled.arrived);
-            !willing && self.back_from(delivery).is_some()
-        });
-        let doubled: usize = self
-            .publishes_to(queue, key)
-            .filter(|publish| self.is_retry(queue, publish))
-            .map(|publish| self.kills_after(publish.n).count() + usize::from(!publish.promised()))
-            .sum();
-        self.published(queue, key) + returned.count() as u64 + doubled as u64
-    }
-
-    /// The time from which the message of this delivery may be back in its queue, if it may be at all.
-    ///
-    /// It is put back when the consumer asks for it, and when the channel ends before the broker has taken the
-    /// settlement; and the broker itself may have forgotten the settlement.
-    pub(super) fn back_from(&self, delivery: &Delivered<'_>) -> Option<u64> {
-        let requeued = delivery
-            .settled
-            .filter(|settled| settled.how == How::Requeue && settled.arrived);
-        let taken = |settled: Settled, end: &End| {
-            settled.taken
-                || (settled.arrived
-                    && settled.n < end.n
-                    && (end.orderly || self.read(delivery, settled, end)))
-        };
-        let broken = delivery
-            .end
-            .filter(|end| delivery.settled.is_none_or(|settled| !taken(settled, end)));
-        requeued
-            .map(|settled| settled.at)
-            .into_iter()
-            .chain(broken.map(|end| end.at.saturating_sub(SLACK).max(delivery.at + 1)))
-            .chain(self.forgotten(delivery))
-            .min()
-    }
-
-    /// The broker had time enough to read a settlement before the end of its channel: nothing was wrong for so long.
-    fn read(&self, delivery: &Delivered<'_>, settled: Settled, end: &End) -> bool {
-        let passed = settled.passed;
-        let Some(service) = delivery
-            .svc
-            .filter(|_| !self.blocked.contains(&delivery.channel.0))
-        else {
-            return false;
-        };
-        let touching = || self.touching(service);
-        let wrong = touching().map(|outage| outage.from).filter(|from| *from > passed);
-        let until = wrong.map(|from| from.at).chain([end.at]).min().unwrap_or(end.at);
-        !touching().any(|outage| outage.overlaps(passed.n, passed.n))
-            && until.saturating_sub(passed.at) >= READ
-    }
-
-    /// The time of the kill at which the broker may have forgotten that this delivery was settled.
-    ///
-    /// Classic queues forget what was settled since they last were idle before a SIGKILL; quorum queues nothing.
-    pub(super) fn forgotten(&self, delivery: &Delivered<'_>) -> Option<u64> {
-        let settled = delivery.settled?;
-        let kills = self.forgotten.get(delivery.queue?)?;
-        kills
-            .iter()
-            .find(|(from, to, _)| (*from..=*to).contains(&settled.n))
-            .map(|(_, _, at)| *at)
-    }
-
-    /// Times at which the broker was killed after event `n`, by which it may have forgotten that a message it held back
-    /// for a retry has left the retry queue.
-    pub(super) fn kills_after(&self, n: u64) -> impl Iterator<Item = u64> {
-        self.kills
-            .iter()
-            .filter(move |kill| **kill > n)
-            .filter_map(|kill| self.event(*kill))
-            .map(|event| event.at)
     }
 
     /// The message is among the dead letters of this work queue, by its key or by its body.

@@ -25,38 +25,78 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
         .collect()
 }
 
-fn pair(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
-    let deliveries: Vec<_> = case.deliveries_from(queue, key).collect();
-    if deliveries.len() < 2 {
-        return None;
+/// How many deliveries of the trial were not the first of their message from their queue: with a cause, and without.
+pub(super) fn count(case: &Case<'_>) -> (u64, u64) {
+    let (mut explained, mut unexplained) = (0, 0);
+    for (queue, key) in case.pairs() {
+        let again = case.deliveries_from(queue, key).count().saturating_sub(1) as u64;
+        let wrong = Copies::of(case, queue, key).unexplained.len() as u64;
+        explained += again.saturating_sub(wrong);
+        unexplained += wrong;
     }
-    let mut published = Vec::new();
-    for publish in case.publishes_to(queue, key) {
-        published.extend((0..publish.reached).map(|_| publish.at));
-        if publish.waits {
-            published.extend(case.kills_after(publish.n));
+    (explained, unexplained)
+}
+
+/// The deliveries of one message from one queue, and what allows them.
+struct Copies<'c, 'a> {
+    deliveries: Vec<&'c Delivered<'a>>,
+    /// Copies that were published to the queue.
+    published: usize,
+    /// How often one may have gone back to it.
+    returned: usize,
+    /// Deliveries that nothing explains, by their place among all.
+    unexplained: Vec<usize>,
+}
+
+impl<'c, 'a> Copies<'c, 'a> {
+    fn of(case: &'c Case<'a>, queue: &Name, key: &Key) -> Self {
+        let deliveries: Vec<_> = case.deliveries_from(queue, key).collect();
+        let mut allowed = Vec::new();
+        for publish in case.publishes_to(queue, key) {
+            allowed.extend((0..publish.reached).map(|_| publish.at));
+            if publish.waits {
+                allowed.extend(case.kills_after(publish.n));
+            }
+        }
+        let published = allowed.len();
+        allowed.extend(deliveries.iter().filter_map(|delivery| case.back_from(delivery)));
+        let returned = allowed.len() - published;
+        allowed.sort_unstable();
+        // The first one is always right here: if nobody published it, that is another rule's business.
+        let unexplained = deliveries
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(i, delivery)| allowed.partition_point(|at| *at <= delivery.at) <= *i)
+            .map(|(i, _)| i)
+            .collect();
+        Self {
+            deliveries,
+            published,
+            returned,
+            unexplained,
         }
     }
-    let copies = published.len();
-    let mut allowed = published;
-    allowed.extend(deliveries.iter().filter_map(|delivery| case.back_from(delivery)));
-    allowed.sort_unstable();
+}
 
-    // The first one is always right here: if nobody published it, that is another rule's business.
-    let unexplained =
-        |(i, delivery): &(usize, &&Delivered<'_>)| allowed.partition_point(|at| *at <= delivery.at) <= *i;
-    let mut wrong = deliveries.iter().enumerate().skip(1).filter(unexplained);
-    let (i, first) = wrong.next()?;
-    let before = deliveries[i - 1];
+fn pair(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
+    let Copies {
+        deliveries,
+        published: copies,
+        returned,
+        unexplained,
+    } = Copies::of(case, queue, key);
+    let i = *unexplained.first()?;
+    let (before, first) = (deliveries[i - 1], deliveries[i]);
     let (outcome, events) = story::outcome(case, before);
-    let returns = match allowed.len() - copies {
+    let returns = match returned {
         0 => String::new(),
         returns => format!(", {returns} gone back to it in the whole trial"),
     };
     let retry = first.message.retry.map_or_else(String::new, |retry| {
         format!(", and it carries retry count {retry}")
     });
-    let more = match wrong.count() {
+    let more = match unexplained.len() - 1 {
         0 => String::new(),
         more => format!("; {more} more after it"),
     };

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 
 use crate::event::Step;
+use crate::evidence::ServiceState;
 use crate::name::Name;
+use crate::topology::Service;
 use crate::verdict::{Finding, Kind};
 
 use super::case::{Case, is_instance};
@@ -18,30 +20,35 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (service, declared) in &case.topology().services {
         findings.extend(exits(case, service));
-        let Some(state) = case.end().services.get(service) else {
-            continue;
-        };
-        let what = if !state.running {
-            let exit = state
-                .exit
-                .map_or_else(|| "an unknown code".into(), |exit| format!("code {exit}"));
-            format!("{service} does not run at the end; it exited with {exit}")
-        } else if state.health != declared.health.status {
-            let health = if state.health == 0 {
-                "nothing".into()
-            } else {
-                state.health.to_string()
-            };
-            format!(
-                "{service} answers {health} for its health at the end, not {}",
-                declared.health.status
-            )
-        } else {
-            continue;
-        };
-        findings.push(Finding::new(Kind::Fail, ID, what));
+        let states = case.end().services.iter();
+        for (name, state) in states.filter(|(name, _)| is_instance(name, service)) {
+            findings.extend(at_the_end(name, declared, state));
+        }
     }
     findings
+}
+
+/// What is wrong with a container when all is over.
+fn at_the_end(name: &Name, declared: &Service, state: &ServiceState) -> Option<Finding> {
+    let what = if !state.running {
+        let exit = state
+            .exit
+            .map_or_else(|| "an unknown code".into(), |exit| format!("code {exit}"));
+        format!("{name} does not run at the end; it exited with {exit}")
+    } else if state.health != declared.health.status {
+        let health = if state.health == 0 {
+            "nothing".into()
+        } else {
+            state.health.to_string()
+        };
+        format!(
+            "{name} answers {health} for its health at the end, not {}",
+            declared.health.status
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::new(Kind::Fail, ID, what))
 }
 
 /// Ends of a service's containers that no fault asked for.

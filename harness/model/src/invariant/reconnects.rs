@@ -10,7 +10,7 @@
 //! counted either, until a little after its healing.
 
 use crate::event::Backend;
-use crate::fault::{Cut, FaultKind};
+use crate::fault::{Cut, FaultKind, FrameAction};
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
 
@@ -122,16 +122,13 @@ fn given(case: &Case<'_>, service: &Name, from: Moment, to: Moment) -> usize {
 
 /// It may have been made long before it was recorded.
 fn late(case: &Case<'_>, dial: &Connection<'_>) -> bool {
-    case.outages().iter().any(|outage| {
+    case.touching(dial.svc).any(|outage| {
         let slow = match outage.what {
-            Some(
-                FaultKind::CutLink {
-                    how: Cut::HalfOpen, ..
-                }
-                | FaultKind::ShapeLink { .. }
-                | FaultKind::Frames { .. },
-            )
-            | None => outage.touches(case.topology(), dial.svc),
+            Some(FaultKind::CutLink { how, .. }) => *how == Cut::HalfOpen,
+            Some(FaultKind::Frames { does, .. }) => {
+                matches!(does, FrameAction::Delay(_) | FrameAction::Reorder)
+            }
+            Some(FaultKind::ShapeLink { .. }) | None => true,
             Some(_) => false,
         };
         let over = outage

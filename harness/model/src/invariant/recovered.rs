@@ -1,7 +1,7 @@
 //! `recovered`: after the last fault was healed the pipeline works again by itself, soon enough.
 //!
 //! Proof is a canary that came through the whole pipeline after the healing, not a port that answers. Every queue that
-//! a service consumes has a consumer again. Whether the queues are empty is `at-rest`'s question.
+//! a service consumes has a consumer again for each of its instances. Whether the queues are empty is `at-rest`'s question.
 
 use crate::event::{FaultChange, Step};
 use crate::verdict::{Finding, Kind};
@@ -19,11 +19,12 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings: Vec<_> = canary(case).into_iter().collect();
     let topology = case.topology();
     for (role, queue) in &topology.queues {
-        let wanted = topology
+        let wanted: u64 = topology
             .services
             .values()
             .filter(|service| service.consumes.as_ref() == Some(role))
-            .count() as u64;
+            .map(|service| u64::from(service.instances))
+            .sum();
         let Some(state) = case.end().queues.get(&queue.name) else {
             continue;
         };

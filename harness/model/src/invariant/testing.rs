@@ -131,6 +131,11 @@ impl Trial {
         self.events[usize::try_from(n).unwrap() - 1].chan = Some(chan);
     }
 
+    /// Says that an event was seen on the link of somebody else.
+    pub(super) fn hand_to(&mut self, svc: &str, n: u64) {
+        self.events[usize::try_from(n).unwrap() - 1].svc = Some(svc.into());
+    }
+
     /// Changes an event that was told.
     pub(super) fn change(&mut self, n: u64, change: impl FnOnce(&mut Step)) {
         change(&mut self.events[usize::try_from(n).unwrap() - 1].step);

@@ -12,6 +12,7 @@ mod graceful;
 mod health;
 mod links;
 mod loss;
+mod measures;
 mod outside;
 mod progress;
 mod publisher;

@@ -1,26 +1,35 @@
 //! `not-vacuous`: the trial has exercised what it is for, so that a pass means something.
 //!
-//! All that is planned happened: every must-see step, every fault from its trigger to its healing, with what the wire
+//! All that is planned happened: every must-see step (one that the pipeline takes once the scenario has begun: neither the
+//! harness' own traffic nor what services do when they start shows anything), every fault from its trigger to its healing, with what the wire
 //! and the containers must show of it. And all that the other judges look at was collected: a reading of every queue
 //! and service, and a decoded link. What is missing here makes a trial invalid, not failed: it says nothing about the
 //! pipeline.
 
-use crate::event::{Ending, FaultChange, Side, Step, StepKind};
+use crate::event::{Ending, Event, FaultChange, Side, Step, StepKind};
 use crate::fault::{Cut, FaultKind, FaultPlan, Matcher};
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
 
-use super::case::Case;
+use super::case::{Case, HARNESS, is_instance};
 use super::fidelity;
 
 /// The rule's name.
 pub(super) const ID: &str = "not-vacuous";
 
+/// The phase in which the scenario itself runs; what comes before it is start-up.
+const BODY: &str = "body";
+
 /// Judges.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let body = case
+        .events()
+        .find(|event| matches!(&event.step, Step::Phase { name } if *name == BODY))
+        .map_or(0, |event| event.n);
     for kind in &case.plan().must_see {
-        if !case.events().any(|event| event.step.kind() == *kind) {
+        let seen = |event: &Event| event.n >= body && !of_harness(event) && event.step.kind() == *kind;
+        if !case.events().any(seen) {
             findings.push(invalid(format!(
                 "no {kind} was seen, and the scenario is about one"
             )));
@@ -33,6 +42,11 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     collected(case, &mut findings);
     decoded(case, &mut findings);
     findings
+}
+
+/// It is seen on the harness' own links.
+fn of_harness(event: &Event) -> bool {
+    event.conn.is_some() && event.svc.as_ref().is_some_and(|svc| *svc == HARNESS)
 }
 
 fn invalid(what: String) -> Finding {
@@ -201,11 +215,23 @@ fn collected(case: &Case<'_>, findings: &mut Vec<Finding>) {
             missing.push(format!("the dead letters of queue {role}"));
         }
     }
-    let services = topology
-        .services
-        .keys()
-        .filter(|service| !end.services.contains_key(*service));
-    missing.extend(services.map(|service| format!("service {service}")));
+    for (service, described) in &topology.services {
+        let found = end
+            .services
+            .keys()
+            .filter(|name| is_instance(name, service))
+            .count();
+        if found < usize::from(described.instances) {
+            missing.push(if described.instances == 1 {
+                format!("service {service}")
+            } else {
+                format!(
+                    "all but {found} of the {} instances of service {service}",
+                    described.instances
+                )
+            });
+        }
+    }
     let effects = &topology.effects;
     if end.rendered.is_none()
         && (effects.points.is_some() || effects.brands.is_some() || effects.totals.is_some())

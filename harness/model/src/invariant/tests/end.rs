@@ -219,3 +219,33 @@ fn a_service_that_the_scenario_stops_may_end() {
     trial.container("tags", "started", None);
     accepted(&trial);
 }
+
+#[test]
+fn each_instance_consumes_and_is_well() {
+    let mut trial = Trial::new();
+    trial.report(1);
+    trial.plan.topology.services.get_mut("tags").unwrap().instances = 2;
+    let state = trial.end.services["tags"].clone();
+    trial.end.services.insert("tags-2".into(), state);
+    rejected(
+        RECOVERED,
+        &trial,
+        &[],
+        "queue tags (report-tags) has 1 of 2 consumers at the end",
+    );
+    trial.end.queues.get_mut("report-tags").unwrap().consumers = 2;
+    accepted(&trial);
+    trial
+        .end
+        .services
+        .get_mut(&crate::name::Name::from("tags-2"))
+        .unwrap()
+        .running = false;
+    trial.container("tags-2", "exited", Some(1));
+    let told: Vec<_> = found(ALIVE, &trial)
+        .into_iter()
+        .map(|finding| finding.what)
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|what| what.starts_with("tags-2 ")), "{told:?}");
+}

@@ -1,7 +1,7 @@
 //! `reconnects-bounded`.
 
-use crate::event::{Backend, Side, Step};
-use crate::fault::{Cut, FaultKind, Target};
+use crate::event::{Backend, Side, Step, StepKind};
+use crate::fault::{Cut, FaultKind, FrameAction, Pattern, Target};
 use crate::invariant::testing::{Trial, accepted, found, rejected};
 
 const RULE: &str = "reconnects-bounded";
@@ -121,4 +121,21 @@ fn dials_that_waited_for_a_dead_link_come_all_at_once() {
         assert_eq!(found(RULE, &trial).len(), findings, "{service}");
         dials(&mut trial, Backend::Broker, [0; 100]);
     }
+}
+
+#[test]
+fn dials_that_a_fault_resets_are_counted() {
+    let lose = FaultKind::Frames {
+        on: Pattern {
+            by: Some("tags".into()),
+            ..Pattern::new(StepKind::Connect)
+        },
+        does: FrameAction::Drop,
+        limit: None,
+    };
+    let mut trial = Trial::new();
+    trial.report(1);
+    trial.begin("f", lose);
+    dials(&mut trial, Backend::Broker, [0; 100]);
+    assert_eq!(found(RULE, &trial).len(), 1);
 }

@@ -131,6 +131,41 @@ fn what_must_be_seen() {
 }
 
 #[test]
+fn what_the_harness_does_itself_or_a_service_at_its_start_shows_nothing() {
+    let mut trial = Trial::new();
+    trial.on("tags", Step::ConfirmSelect);
+    trial.say(Step::Phase { name: "body".into() });
+    let n = trial.on("harness", Step::ConfirmSelect);
+    trial.report(1);
+    trial.plan.must_see = [StepKind::ConfirmSelect, StepKind::Phase].into();
+    rejected(
+        RULE,
+        &trial,
+        &[],
+        "no confirm_select was seen, and the scenario is about one",
+    );
+    trial.hand_to("tags", n);
+    accepted(&trial);
+}
+
+#[test]
+fn every_instance_has_to_be_looked_at() {
+    let mut trial = Trial::new();
+    trial.report(1);
+    trial.plan.topology.services.get_mut("tags").unwrap().instances = 2;
+    trial.end.queues.get_mut("report-tags").unwrap().consumers = 2;
+    rejected(
+        RULE,
+        &trial,
+        &[],
+        "not collected: all but 1 of the 2 instances of service tags",
+    );
+    let state = trial.end.services["tags"].clone();
+    trial.end.services.insert("tags-2".into(), state);
+    accepted(&trial);
+}
+
+#[test]
 fn a_frame_that_is_still_held() {
     let mut trial = Trial::new();
     trial.report(1);
