@@ -3,7 +3,8 @@
 //! Each module holds one rule (or two that belong together) and says at its top what it demands, what it allows, and
 //! what it leaves to others. An invariant looks at nothing but the [`Case`], gives every doubt to the pipeline, and says
 //! what it finds in a sentence that can be acted upon: which report, what is wrong, what would have been right, and
-//! where in the ledger it was last seen. None of them panics or stops another one, whatever the evidence is.
+//! where in the ledger it was last seen. Which fault was in force is added in one place, `context`. None of them panics
+//! or stops another one, whatever the evidence is.
 //!
 //! [`judge`] runs all of [`ALL`] that the plan does not waive.
 
@@ -11,6 +12,7 @@ mod ack;
 mod atomic;
 mod case;
 mod concurrency;
+mod context;
 mod dead;
 mod duplicates;
 mod durable;
@@ -188,7 +190,8 @@ pub fn judge(evidence: &Evidence) -> Vec<Finding> {
     let waived = &evidence.plan.waived;
     let case = Case::new(evidence);
     let asked = ALL.iter().filter(|invariant| !waived.contains_key(invariant.id));
-    let mut findings: Vec<_> = asked.flat_map(|invariant| (invariant.judge)(&case)).collect();
+    let found = asked.flat_map(|invariant| (invariant.judge)(&case));
+    let mut findings: Vec<_> = found.map(|finding| context::add(&case, finding)).collect();
     for id in waived.keys().filter(|id| find(id).is_none()) {
         let what = format!("the scenario waives {id}, and there is no such invariant");
         findings.push(Finding::new(Kind::Invalid, vacuous::ID, what));

@@ -3,11 +3,13 @@
 
 mod atomic;
 mod concurrency;
+mod context;
 mod dead;
 mod duplicates;
 mod effects;
 mod end;
 mod fidelity;
+mod goldens;
 mod graceful;
 mod health;
 mod links;

@@ -9,7 +9,7 @@ use crate::fault::{FaultKind, Target};
 use crate::name::{Key, Name};
 use crate::topology::{Service, Topology};
 
-use super::{Case, How, SLACK};
+use super::{Case, How, QUIET, SLACK, Settled};
 
 /// An event and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,7 +94,7 @@ impl Outage<'_> {
     pub(in crate::invariant) fn name(&self) -> String {
         match self.what {
             Some(what) => format!("{what} ({})", self.id),
-            None => format!("fault {}", self.id),
+            None => format!("a fault ({})", self.id),
         }
     }
 
@@ -207,40 +207,52 @@ impl<'a> Case<'a> {
     }
 
     /// A fault may have taken this message out of the queue or its surroundings without the pipeline's doing: thrown away
-    /// with its queue, or rejected while nobody was there to collect it.
+    /// with its queue, rejected while nobody was there to collect it, or rejected a moment before the broker was killed:
+    /// RabbitMQ dead-letters at most once, and forgets what is on its way from one queue to the other.
     pub(in crate::invariant) fn may_have_vanished(&self, queue: &Name, key: &Key) -> bool {
         let dead = self
             .topology()
             .queue(queue)
             .and_then(|queue| queue.dead_letter.as_ref());
-        self.outages.iter().any(|outage| {
-            let end = outage.healed.map_or(u64::MAX, |healed| healed.n);
-            let published = |waits: bool| {
-                self.publishes_to(queue, key)
-                    .any(|publish| publish.n <= end && (publish.waits || !waits))
-            };
-            let settled = |how: How| {
-                self.deliveries_from(queue, key)
-                    .filter_map(move |delivery| delivery.settled.filter(|settled| settled.how == how))
-            };
-            let emptied = || published(false) && !settled(How::Ack).any(|settled| settled.n < outage.from.n);
-            let uncollected = || {
-                settled(How::Reject)
-                    .any(|settled| settled.at.saturating_add(SLACK) >= outage.from.at && settled.n <= end)
-            };
-            match outage.what {
-                Some(
-                    FaultKind::PurgeQueue { queue: role }
-                    | FaultKind::DeleteQueue { queue: role }
-                    | FaultKind::RedeclareQueue { queue: role },
-                ) => role == queue && emptied(),
-                Some(FaultKind::DropRetryQueue { queue: role }) => role == queue && published(true),
-                Some(FaultKind::DropPolicy { queue: role }) => role == queue && uncollected(),
-                Some(FaultKind::DeleteExchange { exchange }) => {
-                    dead.is_some_and(|dead| dead.exchange == *exchange) && uncollected()
+        let rejections = || {
+            self.deliveries_from(queue, key)
+                .filter_map(|delivery| delivery.settled.filter(|settled| settled.how == How::Reject))
+        };
+        let buried_by_a_kill = rejections().any(|settled| {
+            self.kills_after(settled.n)
+                .any(|at| at.saturating_sub(settled.at) <= QUIET)
+        });
+        buried_by_a_kill
+            || self.outages.iter().any(|outage| {
+                let end = outage.healed.map_or(u64::MAX, |healed| healed.n);
+                let published = |waits: bool| {
+                    self.publishes_to(queue, key)
+                        .any(|publish| publish.n <= end && (publish.waits || !waits))
+                };
+                let acknowledged = |settled: Settled| settled.how == How::Ack && settled.n < outage.from.n;
+                let emptied = || {
+                    published(false)
+                        && !self
+                            .deliveries_from(queue, key)
+                            .any(|delivery| delivery.settled.is_some_and(acknowledged))
+                };
+                let uncollected = || {
+                    rejections()
+                        .any(|settled| settled.at.saturating_add(SLACK) >= outage.from.at && settled.n <= end)
+                };
+                match outage.what {
+                    Some(
+                        FaultKind::PurgeQueue { queue: role }
+                        | FaultKind::DeleteQueue { queue: role }
+                        | FaultKind::RedeclareQueue { queue: role },
+                    ) => role == queue && emptied(),
+                    Some(FaultKind::DropRetryQueue { queue: role }) => role == queue && published(true),
+                    Some(FaultKind::DropPolicy { queue: role }) => role == queue && uncollected(),
+                    Some(FaultKind::DeleteExchange { exchange }) => {
+                        dead.is_some_and(|dead| dead.exchange == *exchange) && uncollected()
+                    }
+                    _ => false,
                 }
-                _ => false,
-            }
-        })
+            })
     }
 }

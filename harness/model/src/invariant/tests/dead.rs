@@ -121,6 +121,15 @@ fn a_rejection_that_a_killed_broker_forgot_leaves_two() {
 }
 
 #[test]
+fn what_was_rejected_a_moment_before_a_kill_may_be_buried_with_the_broker() {
+    let mut trial = Trial::new();
+    trial.poison("p");
+    trial.kill_broker();
+    trial.end.dead.get_mut("tags").unwrap().clear();
+    accepted(&trial);
+}
+
+#[test]
 fn poison_that_was_not_confirmed_may_be_there_or_not() {
     let mut trial = Trial::new();
     for key in ["p", "q"] {
