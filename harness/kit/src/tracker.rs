@@ -20,6 +20,8 @@ pub(crate) struct Tracker {
     /// Events of the services' broker links taken in so far: as long as it stands, nothing moves.
     moves: u64,
     unacked: BTreeMap<Channel, BTreeMap<u64, (Name, Option<Key>)>>,
+    /// Channels that are closed. The broker may still send what it had under way, and has it back already.
+    closed: BTreeSet<Channel>,
     settled: BTreeMap<Name, BTreeSet<Key>>,
     /// By exchange and routing key.
     published: BTreeMap<(String, String), BTreeSet<Key>>,
@@ -54,10 +56,12 @@ impl Tracker {
                 ..
             } => {
                 self.moves += 1;
-                self.unacked
-                    .entry(channel)
-                    .or_default()
-                    .insert(*tag, (queue.clone(), message.key.clone()));
+                if !self.closed.contains(&channel) {
+                    self.unacked
+                        .entry(channel)
+                        .or_default()
+                        .insert(*tag, (queue.clone(), message.key.clone()));
+                }
             }
             Step::Ack { covers } => {
                 self.moves += 1;
@@ -82,6 +86,10 @@ impl Tracker {
             Step::ChannelClosed { .. } => {
                 self.moves += 1;
                 self.unacked.remove(&channel);
+                self.closed.insert(channel);
+            }
+            Step::ChannelOpened => {
+                self.closed.remove(&channel);
             }
             Step::Disconnect { .. } => {
                 self.moves += 1;
@@ -192,6 +200,23 @@ mod tests {
         };
         tracker.take(&event(6, "analyzer", ended));
         assert!(tracker.unacked().is_empty());
+    }
+
+    #[test]
+    fn a_delivery_behind_the_close_of_its_channel_is_the_brokers_again() {
+        let mut tracker = Tracker::default();
+        let closed = Step::ChannelClosed {
+            by: Side::Server,
+            code: 406,
+            text: String::new(),
+        };
+        tracker.take(&deliver(1, "analyzer", 1, "7"));
+        tracker.take(&event(2, "analyzer", closed));
+        tracker.take(&deliver(3, "analyzer", 2, "8"));
+        assert!(tracker.unacked().is_empty());
+        tracker.take(&event(4, "analyzer", Step::ChannelOpened));
+        tracker.take(&deliver(5, "analyzer", 1, "8"));
+        assert_eq!(tracker.unacked().len(), 1);
     }
 
     #[test]

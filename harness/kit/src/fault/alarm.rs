@@ -64,7 +64,7 @@ impl Act for Alarm {
     fn heal<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, Proof> {
         async {
             let world = &scene.world;
-            let Some(raised) = self.raised.lock().await.take() else {
+            let Some(raised) = self.raised.lock().await.clone() else {
                 return Ok("no alarm was raised".to_owned());
             };
             let from = world.recorder.len();

@@ -10,7 +10,9 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use harness_model::event::Step;
 use harness_model::fault::{FrameAction, Pattern};
+use harness_model::name::Name;
 use harness_runner::environment::Failure;
+use harness_stack::wait;
 use harness_wire::recorder::{Action, Rule, Standing};
 
 use super::act::{Act, Proof, Scene};
@@ -68,9 +70,41 @@ impl Act for Frames {
         .boxed()
     }
 
-    fn heal<'a>(&'a self, _: &'a Scene) -> BoxFuture<'a, Proof> {
-        let standing = lock(&self.standing).take();
-        let count = standing.map_or(0, |standing| standing.count());
-        async move { Ok(format!("it was applied to {count}")) }.boxed()
+    fn heal<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, Proof> {
+        async {
+            let standing = lock(&self.standing).take();
+            let count = standing.as_ref().map_or(0, Standing::count);
+            drop(standing);
+            // A frame that is being delayed now still has its time to wait.
+            let gone = wait::until("delayed frames to be gone", DEADLINE, || async {
+                match held(scene) {
+                    0 => Ok(()),
+                    held => Err(format!("{held} are held")),
+                }
+            });
+            gone.await
+                .map_err(|timed_out| Failure::infra(timed_out.to_string()))?;
+            Ok(format!("it was applied to {count}"))
+        }
+        .boxed()
     }
+}
+
+/// How many frames are held by this fault.
+fn held(scene: &Scene) -> usize {
+    scene.world.recorder.with(|events| {
+        let count = |is: fn(&Step) -> Option<&Name>| {
+            let of_fault = events.iter().filter(|event| is(&event.step) == Some(&scene.id));
+            of_fault.count()
+        };
+        let held = count(|step| match step {
+            Step::Held { fault, .. } => Some(fault),
+            _ => None,
+        });
+        let released = count(|step| match step {
+            Step::Released { fault, .. } => Some(fault),
+            _ => None,
+        });
+        held.saturating_sub(released)
+    })
 }

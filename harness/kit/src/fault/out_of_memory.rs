@@ -5,6 +5,8 @@
 //! the container has ended with 137, and the engine says that it was for want of memory. Heal: no limit to speak of,
 //! start; the file is gone with the container's end. Healed: it is healthy.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use harness_model::event::Fate;
@@ -17,6 +19,8 @@ use super::kill;
 
 /// What the service may use more than now, in bytes: less than the file, which may be 64 MiB on any engine.
 const HEADROOM: i64 = 12 * 1024 * 1024;
+/// Longest time from a full memory to the end of the container.
+const END: Duration = Duration::from_secs(10);
 /// Grows a file in memory to 60 MiB.
 const FILL: [&str; 5] = ["dd", "if=/dev/zero", "of=/dev/shm/fill", "bs=1M", "count=60"];
 /// What the limit is set to afterwards: engines have no way back to none at all for a container that has one.
@@ -47,23 +51,19 @@ impl Act for OutOfMemory {
                 .limit(&id, Some(used + HEADROOM), None)
                 .await
                 .map_err(refused)?;
-            // It ends with the service, or has filled its file and nothing happened.
-            let filled = world.engine.exec(&id, &FILL);
-            let ended = kill::ended(world, target, "killed");
-            let exit = tokio::select! {
-                exit = ended => exit?,
-                Ok(output) = filled => {
-                    let state = world.engine.inspect(&id).await.map_err(refused)?;
-                    if !state.oom_killed {
-                        return Err(Failure::invalid(format!(
-                            "the memory of {target} could not be used up: dd ended with code {}: {}",
-                            output.code,
-                            output.stderr.trim()
-                        )));
-                    }
-                    kill::ended(world, target, "killed").await?
-                }
+            // It dies with the container, or has filled its file and nothing happened.
+            let filled = world.engine.exec(&id, &FILL).await;
+            let ended = tokio::time::timeout(END, kill::ended(world, target, "killed")).await;
+            let Ok(exit) = ended else {
+                let said = filled.map_or_else(
+                    |error| error.to_string(),
+                    |output| format!("dd ended with code {}: {}", output.code, output.stderr.trim()),
+                );
+                return Err(Failure::invalid(format!(
+                    "the memory of {target} could not be used up: {said}"
+                )));
             };
+            let exit = exit?;
             let state = world.engine.inspect(&id).await.map_err(refused)?;
             if exit != kill::KILLED || !state.oom_killed {
                 return Err(Failure::invalid(format!(
