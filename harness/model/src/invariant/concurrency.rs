@@ -2,9 +2,10 @@
 //!
 //! How many messages a service works on at the same time shows in what it asks of others: the first statement or request
 //! about a message since its delivery is the beginning of its work, the settlement the end. A service that has never been
-//! at work on as many messages as are declared is judged where it must have been: it holds at least that many
-//! deliveries for [`LOAD`], and one of them is in work, visibly, for all of that time. Then the work is long, its
-//! beginning can be seen, and there is nothing to do but to begin with the others.
+//! at work on as many messages as are declared is judged where it must have been. That is a time of [`LOAD`] in which it
+//! always holds at least that many deliveries, and is visibly at work nearly all the time, on messages that take it
+//! [`LONG`] or more. Then the work is long, its beginning can be seen, and there is nothing to do but to begin with the
+//! others. Work that shows only towards its end fills no such time.
 //!
 //! Nothing is asked where a fault touches the service, unless it is one of those that only make the work long: a service
 //! outside the pipeline that misbehaves. A declared concurrency of one is always reached.
@@ -23,6 +24,12 @@ use super::work::Work;
 
 /// For so long, in nanoseconds, there has to be enough to do. To begin takes milliseconds, on a busy machine seconds.
 const LOAD: u64 = 5_000_000_000;
+
+/// Work that takes so long, in nanoseconds, waits for somebody else, and others could be begun meanwhile.
+const LONG: u64 = 200_000_000;
+
+/// So much of that time, in nanoseconds, may be spent between one message and the next.
+const BETWEEN: u64 = LOAD / 10;
 
 /// A delivery, when it was over, and when it was seen to be worked on.
 struct Held<'c, 'a> {
@@ -45,35 +52,82 @@ pub(super) fn judge(case: &Case<'_>, name: &Name, service: &Service) -> Option<F
     if most >= declared {
         return None;
     }
-    held.iter()
-        .filter_map(|long| Some((long, long.proved?)))
-        .find_map(|(long, begun)| {
-            let until = begun.at.saturating_add(LOAD);
-            let all_the_time = |held: &&Held<'_, '_>| {
-                held.delivery.channel == long.delivery.channel
-                    && held.delivery.n < begun.n
-                    && held.over.is_none_or(|over| over.at >= until)
-            };
-            let held = held.iter().filter(all_the_time).count();
-            let lasts = long.over.unwrap_or_else(|| end(case)).at >= until;
-            if held < declared || !lasts || disturbed(case, name, begun, until) {
-                return None;
-            }
-            let key = long.delivery.message.key.as_ref()?;
-            let what = format!(
-                "{}: {name} was at work on it for more than {} ms from #{} on, and held {held} deliveries all that time; it \
-                 was never at work on more than {} at once, and {declared} are declared",
-                story::name(case, key),
-                LOAD / 1_000_000,
-                begun.n,
-                story::counted(most as u64, "message"),
-            );
-            Some(
-                Finding::new(Kind::Fail, ID, what)
-                    .about([key.clone()])
-                    .shown_by([long.delivery.n, begun.n].into_iter().chain(long.over.map(|over| over.n))),
-            )
-        })
+    let end = end(case);
+    let busy: Vec<_> = held
+        .iter()
+        .filter_map(|held| Some((held, held.long(end)?)))
+        .collect();
+    busy.iter().find_map(|(first, (begun, _))| {
+        let (from, until) = (begun.at, begun.at.saturating_add(LOAD));
+        let same: Vec<_> = held
+            .iter()
+            .filter(|held| held.delivery.channel == first.delivery.channel)
+            .collect();
+        if until > end.at || least(&same, from, until) < declared || disturbed(case, name, *begun, until) {
+            return None;
+        }
+        let working: Vec<_> = busy
+            .iter()
+            .filter(|(held, (begun, over))| {
+                held.delivery.channel == first.delivery.channel && begun.at < until && over.at > from
+            })
+            .collect();
+        if working_time(working.iter().map(|(_, (begun, over))| (begun.at.max(from), over.at.min(until))))
+            < LOAD - BETWEEN
+        {
+            return None;
+        }
+        let keys: Vec<_> = working
+            .iter()
+            .filter_map(|(held, _)| held.delivery.message.key.clone())
+            .collect();
+        let names = keys.iter().map(|key| story::name(case, key));
+        let what = format!(
+            "{name} was at work for {} ms from #{} on, one after the other, on {}, and had {declared} or more deliveries in \
+             hand all the time; it was never at work on more than {} at once, and {declared} are declared",
+            LOAD / 1_000_000,
+            begun.n,
+            story::list(names),
+            story::counted(most as u64, "message"),
+        );
+        Some(Finding::new(Kind::Fail, ID, what).about(keys).shown_by([first.delivery.n, begun.n]))
+    })
+}
+
+impl Held<'_, '_> {
+    /// When it was visibly in work, if that took long.
+    fn long(&self, end: Moment) -> Option<(Moment, Moment)> {
+        let (begun, over) = (self.proved?, self.over.unwrap_or(end));
+        (over.at.saturating_sub(begun.at) >= LONG).then_some((begun, over))
+    }
+}
+
+/// Fewest deliveries that were in hand at any time from one time to another.
+fn least(held: &[&Held<'_, '_>], from: u64, until: u64) -> usize {
+    let over = |held: &Held<'_, '_>| held.over.map_or(u64::MAX, |over| over.at);
+    let at = |time: u64| {
+        let in_hand = held
+            .iter()
+            .filter(|held| held.delivery.at <= time && over(held) > time);
+        in_hand.count()
+    };
+    let ends = held
+        .iter()
+        .map(|held| over(held))
+        .filter(|time| (from..until).contains(time));
+    ends.chain([from]).map(at).min().unwrap_or(0)
+}
+
+/// The length of what these times cover together.
+fn working_time(times: impl Iterator<Item = (u64, u64)>) -> u64 {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    let (mut sum, mut reached) = (0, 0);
+    for (from, to) in times {
+        sum += to.saturating_sub(from.max(reached));
+        reached = reached.max(to);
+    }
+    sum
 }
 
 fn end(case: &Case<'_>) -> Moment {
