@@ -115,9 +115,9 @@ fn handed_over(case: &Case<'_>, queue: &Name, key: &Key, delivery: &Delivered<'_
 }
 
 /// When a service made writes durable.
-struct Writes<'a> {
+pub(super) struct Writes<'a> {
     /// The database link can be seen: it was used, and was decodable to the end.
-    visible: bool,
+    pub(super) visible: bool,
     /// The statements that made writes durable, or may have, by the keys among the values of their transaction.
     keyed: BTreeMap<&'a Key, BTreeSet<u64>>,
     /// All of them.
@@ -134,7 +134,8 @@ struct Session<'a> {
 }
 
 impl<'a> Writes<'a> {
-    fn of(case: &Case<'a>, service: &Name) -> Self {
+    /// Of one service.
+    pub(super) fn of(case: &Case<'a>, service: &Name) -> Self {
         let mut writes = Self {
             visible: false,
             keyed: BTreeMap::new(),
@@ -203,7 +204,8 @@ impl<'a> Writes<'a> {
         }
     }
 
-    fn between(&self, key: &Key, from: u64, to: u64) -> bool {
+    /// Something of this message was made durable, or may have been, from one event to another.
+    pub(super) fn between(&self, key: &Key, from: u64, to: u64) -> bool {
         let durable = if self.keyed.is_empty() {
             Some(&self.all)
         } else {

@@ -7,6 +7,10 @@
 //! An event is there when the broker has confirmed it and not given it back, or when a queue has delivered it, which
 //! shows as much. Whether a service waits for that confirm is `publisher-honest`'s question.
 //!
+//! Nor does an event come before its rows, not even for a moment: who is told of it looks for them. While a report is
+//! delivered for the first time, its event is published after something of it was made durable (in the sense of
+//! `ack-after-effect`).
+//!
 //! A report whose message may be gone without the pipeline's doing may have been left half done: one that the broker never
 //! promised to keep, or that a fault has thrown away, unless its consumer has acknowledged it. Of it only events without
 //! rows are judged: no honest service announces what it has not stored.
@@ -22,6 +26,7 @@ use crate::evidence::{Expect, Injected};
 use crate::name::Key;
 use crate::verdict::{Finding, Kind};
 
+use super::ack::Writes;
 use super::case::{Case, How, Published};
 use super::effects::languages;
 use super::{fidelity, story};
@@ -35,6 +40,50 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
         .injected
         .iter()
         .filter_map(|injected| report(case, injected))
+        .chain(early(case))
+        .collect()
+}
+
+/// Events that were published before anything of their report was durable.
+fn early(case: &Case<'_>) -> Vec<Finding> {
+    let topology = case.topology();
+    let (Some(queue), Some(fields)) = (case.roles.analysis, &topology.event) else {
+        return Vec::new();
+    };
+    let Some((service, _)) = topology.consumer_of(queue) else {
+        return Vec::new();
+    };
+    let writes = Writes::of(case, service);
+    let events = case
+        .publishes
+        .iter()
+        .filter(|publish| publish.svc == Some(service) && fidelity::is_event(case, fields, publish));
+    events
+        .filter_map(|publish| {
+            let key = publish.message.key.as_ref()?;
+            let mut given = case
+                .deliveries_from(queue, key)
+                .filter(|delivery| delivery.n < publish.n);
+            // With a second delivery, or one whose channel is gone, nobody can tell any more which work this is.
+            let (Some(first), None) = (given.next(), given.next()) else {
+                return None;
+            };
+            let over = first.settled.map(|settled| settled.n).into_iter().chain(first.end.map(|end| end.n));
+            let in_hand = over.min().is_none_or(|n| n > publish.n);
+            let wrote = case.rows(key.seq()?).is_empty() || writes.between(key, first.n, publish.n);
+            if !writes.visible || !in_hand || wrote {
+                return None;
+            }
+            let what = format!(
+                "{}: {service} published its event at #{}, and had written nothing of it to the database since its delivery \
+                 at #{}; an event does not come before its rows",
+                story::name(case, key),
+                publish.n,
+                first.n
+            );
+            let finding = Finding::new(Kind::Fail, ID, what);
+            Some(finding.about([key.clone()]).shown_by([first.n, publish.n]))
+        })
         .collect()
 }
 

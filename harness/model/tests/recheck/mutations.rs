@@ -348,6 +348,25 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         &["atomic", "no-loss"],
     ),
     (
+        "the event came before its rows",
+        |e| {
+            events(e, |events| {
+                let from = events
+                    .iter()
+                    .position(|event| publish("analyzer", event))
+                    .unwrap();
+                let mut event = events.remove(from);
+                let to = events
+                    .iter()
+                    .position(|event| delivery("analyzer", event))
+                    .unwrap();
+                event.at = events[to].at;
+                events.insert(to + 1, event);
+            });
+        },
+        &["atomic"],
+    ),
+    (
         "the event was never confirmed",
         |e| {
             forget(e, |event| {

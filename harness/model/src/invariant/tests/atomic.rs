@@ -1,6 +1,6 @@
 //! `atomic`.
 
-use crate::event::Fate;
+use crate::event::{Fate, Verb};
 use crate::fault::FaultKind;
 use crate::invariant::testing::{Trial, accepted, found, rejected};
 
@@ -182,5 +182,56 @@ fn an_event_that_was_repeated_after_its_confirm_was_lost() {
     trial.rendered(1);
     let again = trial.deliver("renderer", 1);
     trial.ack(again);
+    accepted(&trial);
+}
+
+#[test]
+fn an_event_before_its_rows() {
+    let story = |again: bool| {
+        let mut trial = Trial::new();
+        let mut delivery = delivered(&mut trial);
+        if again {
+            trial.write("analyzer", 1);
+            trial.cut("analyzer");
+            delivery = trial.deliver("analysis", 1);
+        }
+        trial.query("analyzer", Verb::Begin, &[], true);
+        trial.query("analyzer", Verb::Insert, &[1], true);
+        trial.rows(1);
+        let event = trial.announce(1);
+        trial.confirm(event);
+        trial.query("analyzer", Verb::Commit, &[], false);
+        trial.ack(delivery);
+        trial.rendered(1);
+        (trial, delivery, event)
+    };
+    let (trial, delivery, event) = story(false);
+    rejected(
+        RULE,
+        &trial,
+        &["1"],
+        &format!(
+            "report 1: analyzer published its event at #{event}, and had written nothing of it to the database since its \
+             delivery at #{delivery}; an event does not come before its rows"
+        ),
+    );
+    // The second time, they may be there already.
+    let (trial, ..) = story(true);
+    accepted(&trial);
+}
+
+#[test]
+fn an_event_of_work_that_outlives_its_channel_may_belong_to_writes_that_nobody_can_tell() {
+    let mut trial = Trial::new();
+    delivered(&mut trial);
+    trial.cut("analyzer");
+    trial.query("analyzer", Verb::Insert, &[], false);
+    trial.rows(1);
+    let event = trial.announce(1);
+    trial.confirm(event);
+    let again = trial.deliver("analysis", 1);
+    trial.write("analyzer", 1);
+    trial.ack(again);
+    trial.rendered(1);
     accepted(&trial);
 }
