@@ -44,6 +44,9 @@ const QUIET: u64 = 3_000_000_000;
 /// by so many nanoseconds at most.
 const SLACK: u64 = 1_000_000_000;
 
+/// The phase in which the scenario itself runs; what comes before it is start-up.
+pub(super) const BODY: &str = "body";
+
 /// Phases that begin when the trial has come to rest: what happens from there on is the harness tidying up.
 const AFTER_REST: [&str; 2] = ["collect", "close"];
 

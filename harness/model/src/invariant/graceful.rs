@@ -3,8 +3,9 @@
 //! It is told by SIGTERM, some time between the firing of the fault that does it and the exit of its container. Judged is
 //! what holds whenever that was:
 //!  - the exit code is 0;
-//!  - a delivery on which the service was at work before the fault fired is acknowledged or rejected before the exit, and
-//!    is not delivered again to anybody;
+//!  - a delivery on which the service was at work before it did anything about the signal (before it cancels a consumer,
+//!    closes a channel or leaves the broker) is acknowledged or rejected before the exit, and is not delivered again to
+//!    anybody;
 //!  - what is delivered to it long after the fault has fired ([`HEARD`]) is not worked on.
 //!
 //! What it had not begun may go back to the queue or be finished, as it likes. Work that took so long that the service
@@ -13,7 +14,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::{Fate, Side, Step};
+use crate::event::{Backend, Fate, Side, Step};
 use crate::fault::{FaultKind, Target};
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
@@ -85,14 +86,32 @@ impl<'a> Stop<'_, 'a> {
             return Vec::new();
         }
         let work = Work::of(self.case, self.service);
-        let mut findings = Vec::new();
-        for delivery in self.given() {
-            if delivery.n < self.outage.from.n {
-                findings.extend(self.begun(&work, delivery));
-            }
-        }
-        findings.extend(self.new_ones());
-        findings
+        let obeyed = self.obeyed();
+        let begun = self
+            .given()
+            .filter_map(|delivery| self.begun(&work, delivery, obeyed));
+        begun.chain(self.new_ones()).collect()
+    }
+
+    /// The first thing that the service does about the signal, or its exit.
+    fn obeyed(&self) -> u64 {
+        let events = self.case.events().filter(|event| {
+            (self.outage.from.n..self.exit.n).contains(&event.n) && event.svc.as_ref() == Some(self.service)
+        });
+        let mut parting = events.filter(|event| {
+            matches!(
+                event.step,
+                Step::Cancel { by: Side::Client, .. }
+                    | Step::ChannelClosed { by: Side::Client, .. }
+                    | Step::AmqpClosed { by: Side::Client, .. }
+                    | Step::Disconnect {
+                        to: Backend::Broker,
+                        by: Side::Client,
+                        ..
+                    }
+            )
+        });
+        parting.next().map_or(self.exit.n, |event| event.n)
     }
 
     /// Another fault touched the service, or one of its frames did not get through.
@@ -128,15 +147,15 @@ impl<'a> Stop<'_, 'a> {
         })
     }
 
-    /// A delivery that was in the service's hands when the fault fired.
-    fn begun(&self, work: &Work<'_>, delivery: &Delivered<'_>) -> Option<Finding> {
+    /// A delivery on which the service was at work when it obeyed.
+    fn begun(&self, work: &Work<'_>, delivery: &Delivered<'_>, obeyed: u64) -> Option<Finding> {
         let (case, from) = (self.case, self.outage.from);
         let key = delivery.message.key.as_ref()?;
         let done = delivery.settled;
         if done.is_some_and(|settled| settled.n < from.n) || delivery.end.is_some_and(|end| end.n < from.n) {
             return None;
         }
-        let begun = work.proof(key, delivery.n, from.n)?;
+        let begun = work.proof(key, delivery.n, obeyed)?;
         let (outcome, events) = story::outcome(case, delivery);
         let (what, again) = match done.filter(|settled| settled.how != How::Requeue) {
             Some(settled) => {
@@ -149,12 +168,12 @@ impl<'a> Stop<'_, 'a> {
             None => (format!("{outcome}; it was not finished"), None),
         };
         let what = format!(
-            "{}: in the hands of {} when it was told to stop after #{}, delivered at #{} and begun at #{begun}; {what}; the \
-             service exited at #{}",
+            "{}: delivered to {} at #{} and begun at #{begun}, which was told to stop after #{}; {what}; the service exited at \
+             #{}",
             story::name(case, key),
             self.service,
-            from.n,
             delivery.n,
+            from.n,
             self.exit.n
         );
         let shown: BTreeSet<_> = [delivery.n, begun, from.n, self.exit.n]

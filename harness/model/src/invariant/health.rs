@@ -28,7 +28,7 @@ use crate::name::Name;
 use crate::topology::Service;
 use crate::verdict::Finding;
 
-use super::case::{Case, Moment};
+use super::case::{BODY, Case, Moment};
 
 use loss::losses;
 use well::well;
@@ -82,8 +82,16 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
 
 impl<'c, 'a> Said<'c, 'a> {
     fn of(case: &'c Case<'a>, service: &'a Name, described: &'a Service) -> Self {
-        let answers = case.events().filter_map(|event| match event.step {
-            Step::Health { status, broker } if event.svc.as_ref() == Some(service) => Some(Answer {
+        // Before the scenario begins the harness asks only until a service is ready.
+        let body = case
+            .events()
+            .find(|event| matches!(&event.step, Step::Phase { name } if *name == BODY))
+            .map_or(0, |event| event.n);
+        let asked = case
+            .events()
+            .filter(|event| event.n >= body && event.svc.as_ref() == Some(service));
+        let answers = asked.filter_map(|event| match event.step {
+            Step::Health { status, broker } => Some(Answer {
                 since: Moment::of(event),
                 status,
                 healthy: status == described.health.status

@@ -11,14 +11,11 @@ use crate::fault::{Cut, FaultKind, FaultPlan, Matcher};
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
 
-use super::case::{Case, HARNESS, is_instance};
+use super::case::{BODY, Case, HARNESS, is_instance};
 use super::fidelity;
 
 /// The rule's name.
 pub(super) const ID: &str = "not-vacuous";
-
-/// The phase in which the scenario itself runs; what comes before it is start-up.
-const BODY: &str = "body";
 
 /// Judges.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {

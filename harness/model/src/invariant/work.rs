@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::Step;
+use crate::event::{Step, Verb};
 use crate::name::{Key, Name};
 
 use super::case::Case;
@@ -27,7 +27,8 @@ impl<'a> Work<'a> {
         for event in case.events() {
             let ours = event.svc.as_ref() == Some(service);
             let (keys, proof) = match &event.step {
-                Step::Statement { keys, sql, .. } if ours => {
+                // What a session is set to is about no message.
+                Step::Statement { verb, keys, sql, .. } if ours && *verb != Verb::Set => {
                     let certain = keys.len() == 1 && about_reports(case, sql);
                     (keys.iter().collect(), certain)
                 }

@@ -455,6 +455,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     (
         "a service is said to be well and has lost its broker",
         |e| {
+            repeat(e, |event| well("tags", event), |_| {});
             for conn in [1, 2] {
                 let lost = |step: &mut Step| {
                     *step = Step::Disconnect {
@@ -556,6 +557,11 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         &["not-vacuous"],
     ),
 ];
+
+/// The service says that it is well.
+fn well(svc: &str, event: &Event) -> bool {
+    matches!(event.step, Step::Health { status: 200, .. }) && of(svc, event)
+}
 
 fn dial_failed() -> Step {
     Step::DialFailed {

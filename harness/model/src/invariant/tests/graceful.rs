@@ -83,9 +83,9 @@ fn what_was_begun_is_dropped() {
         &trial,
         &["1"],
         &format!(
-            "report 1: in the hands of tags when it was told to stop after #{fired}, delivered at #{delivery} and begun at \
-             #{begun}; never acknowledged; its connection was closed by the service (200) at #{closed}; it was not \
-             finished; the service exited at #{exit}"
+            "report 1: delivered to tags at #{delivery} and begun at #{begun}, which was told to stop after #{fired}; never \
+             acknowledged; its connection was closed by the service (200) at #{closed}; it was not finished; the service \
+             exited at #{exit}"
         ),
     );
 }
@@ -287,4 +287,32 @@ fn a_link_that_the_broker_ends_is_not_the_services_doing() {
     trial.hang_up("tags", Backend::Broker);
     done(&mut trial, 1, &[1]);
     assert!(found(RULE, &trial).is_empty());
+}
+
+#[test]
+fn what_is_begun_until_the_service_obeys_is_to_be_finished_too() {
+    let story = |before: bool| {
+        let mut trial = planned(1);
+        trial.deliver("tags", 1);
+        fired(&mut trial);
+        if before {
+            begin(&mut trial, 1);
+        }
+        let (by, consumer) = (Side::Client, "c".into());
+        trial.on(
+            "tags",
+            Step::Cancel {
+                by,
+                consumer,
+                queue: None,
+            },
+        );
+        if !before {
+            begin(&mut trial, 1);
+        }
+        stopped(&mut trial, 0);
+        done(&mut trial, 1, &[1]);
+        found(RULE, &trial).len()
+    };
+    assert_eq!((story(true), story(false)), (1, 0));
 }
