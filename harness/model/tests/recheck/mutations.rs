@@ -11,7 +11,7 @@ use crate::change::{
 };
 
 /// A name, a change, and the rules that find it.
-type Mutation = (&'static str, fn(&mut Evidence), &'static [&'static str]);
+pub(crate) type Mutation = (&'static str, fn(&mut Evidence), &'static [&'static str]);
 
 /// One thing wrong at a time.
 pub(crate) const MUTATIONS: &[Mutation] = &[
