@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use harness_model::grid::{Course, Point};
 use harness_model::topology::Topology;
-use harness_runner::config::{Settings, Source};
+use harness_runner::config::{Settings, Source, UnderTest};
 use harness_runner::exit::{Exit, Refusal};
 use harness_runner::kit::{Commands, Kit};
 use harness_runner::scenario::Scenario;
@@ -22,7 +23,7 @@ use harness_stack::progress::Progress;
 
 use crate::cx::Cx;
 use crate::environment::{Stack, folder};
-use crate::files;
+use crate::{files, grid, mutants};
 
 /// The topology that is tested when none is named.
 const DEFAULT_TOPOLOGY: &str = "fixtures/topologies/ci.toml";
@@ -85,6 +86,52 @@ impl Kit for Harness {
 }
 
 impl Commands for Harness {
+    fn topology(&self, settings: &Settings) -> Result<Topology, Refusal> {
+        Ok(read_topology(settings)?.0)
+    }
+
+    async fn environments(&self, settings: &Settings, variants: &[UnderTest]) -> Result<Vec<Stack>, Refusal> {
+        let Stack {
+            engine,
+            topology: _,
+            folder,
+            images,
+            pool_program,
+            paths,
+        } = self.environment(settings).await?;
+        let stack = |under_test: &UnderTest| {
+            let settings = Settings {
+                under_test: under_test.clone(),
+                ..settings.clone()
+            };
+            Ok(Stack {
+                engine: engine.clone(),
+                topology: Arc::new(read_topology(&settings)?.0),
+                folder: folder.clone(),
+                images: images.clone(),
+                pool_program: pool_program.clone(),
+                paths: paths.clone(),
+            })
+        };
+        variants.iter().map(stack).collect()
+    }
+
+    fn bug_catalogues(&self) -> Result<Vec<Utf8PathBuf>, Refusal> {
+        files::expand(&files::root().join(mutants::CATALOGUES)).map_err(Refusal::config)
+    }
+
+    fn baseline(&self) -> Scenario<Cx> {
+        mutants::baseline()
+    }
+
+    fn survey(&self, course: Course) -> Scenario<Cx> {
+        grid::survey(course)
+    }
+
+    fn point(&self, point: &Point) -> Scenario<Cx> {
+        grid::point(point)
+    }
+
     async fn images(&self, settings: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {
         let (topology, _) = read_topology(settings)?;
         let engine = connect().await?;
@@ -192,7 +239,7 @@ pub(crate) fn state() -> Result<Paths, Refusal> {
     Paths::of_user().map_err(|error| Refusal::config(error.to_string()))
 }
 
-/// The topology, with the overrides of images in it, and the folder that its paths are relative to.
+/// The topology, with the overrides of images and what services are given besides in it, and the folder that its paths are relative to.
 pub(crate) fn read_topology(settings: &Settings) -> Result<(Topology, Utf8PathBuf), Refusal> {
     let path = settings
         .under_test
@@ -207,6 +254,14 @@ pub(crate) fn read_topology(settings: &Settings) -> Result<(Topology, Utf8PathBu
         topology
             .set_image(role, reference)
             .map_err(|error| Refusal::config(format!("--image {role}={reference}: {error}")))?;
+    }
+    for (role, env) in &settings.under_test.env {
+        let Some(service) = topology.services.get_mut(role.as_str()) else {
+            return Err(Refusal::config(format!(
+                "{path} has no service {role} that could be given anything"
+            )));
+        };
+        service.env.extend(env.clone());
     }
     Ok((topology, folder(Utf8Path::new(&path))))
 }

@@ -28,7 +28,11 @@ pub(crate) fn sql(folder: &Utf8Path, paths: &[String]) -> Result<Vec<(String, St
     Ok(scripts)
 }
 
-fn expand(path: &Utf8Path) -> Result<Vec<Utf8PathBuf>, String> {
+/// The files that a path means, in which a `*` in the last part stands for all that match, sorted.
+///
+/// # Errors
+/// A folder that cannot be read, or a `*` that matches nothing, in words.
+pub(crate) fn expand(path: &Utf8Path) -> Result<Vec<Utf8PathBuf>, String> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(format!("{path}: not the path of a file"));
     };

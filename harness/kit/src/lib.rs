@@ -26,8 +26,8 @@
 //!
 //! The modules: [`scenario`] (the macro above), [`cx`] and [`pipeline`] (what a body works with), [`fault`] and
 //! [`workload`] (what it asks for), [`golden`]; behind them `world` (the running thing), `tracker` (what the ledger says
-//! right now), `collect` (what is left), [`environment`] (all of it as the runner drives it), [`commands`] and
-//! [`bench`] (what the command line needs of the world).
+//! right now), `collect` (what is left), [`environment`] (all of it as the runner drives it), [`commands`], `mutants`,
+//! `grid` and [`bench`] (what the command line needs of the world).
 
 pub mod bench;
 mod collect;
@@ -37,7 +37,9 @@ pub mod environment;
 pub mod fault;
 pub mod files;
 mod golden;
+mod grid;
 mod health;
+mod mutants;
 pub mod pipeline;
 pub mod remains;
 pub mod scenario;

@@ -4,6 +4,9 @@
 //! is an [`Exit`], returned and never taken by force, so that everything that was opened is closed.
 
 mod args;
+mod coverage;
+mod grid;
+mod mutants;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -13,15 +16,15 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::Parser;
 use clap::error::ErrorKind;
+use harness_model::grid::{Course, Point};
 use harness_model::seed::Seed;
 use harness_model::verdict::{Kind, Verdict};
 use tokio::runtime::Runtime;
 
 use crate::cancel::Cancel;
 use crate::config::Settings;
-use crate::environment::Environment;
 use crate::exit::{Exit, Refusal};
-use crate::kit::{Commands, Kit};
+use crate::kit::{Commands, CxOf, Kit};
 use crate::report::json::Json;
 use crate::report::pretty::Pretty;
 use crate::report::scene::{self, Scene};
@@ -103,6 +106,9 @@ impl Command {
             }
             Self::Gc => with_runtime(|runtime| runtime.block_on(kit.gc(&settings, out))),
             Self::Recheck { dir } => recheck(kit, &dir, out),
+            Self::Mutants(args) => mutants::run(kit, settings, args, out),
+            Self::Grid(args) => grid::run(kit, settings, args, out),
+            Self::Coverage(args) => coverage::run(&settings, &args, out),
             Self::Reproduce { dir, times, how } => reproduce(kit, settings, &dir, times, how, out),
             Self::Bench { names, runs, target } => {
                 target.merge(&mut settings);
@@ -139,16 +145,19 @@ fn with_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T, Refusal>) -> Result<
     result
 }
 
-fn run<K: Kit>(
+/// A run that has its folder, its runtime and its interruption, and no environment yet.
+struct Session<'a> {
+    run: store::Run,
+    runtime: &'a Runtime,
+    cancel: Cancel,
+}
+
+/// Does something with trials, in a session of its own.
+fn session<K: Kit, T>(
     kit: &K,
-    settings: &mut Settings,
-    planned: &[Planned<'_, <K::Environment as Environment>::Cx>],
-    seed: Seed,
-    how: HowArgs,
-    out: &mut dyn Write,
-) -> Result<Summary, Refusal> {
-    settings.jobs = how.jobs.unwrap_or(settings.jobs);
-    settings.out = how.out.or(settings.out.take());
+    settings: &Settings,
+    work: impl FnOnce(&Session<'_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
     logging::init(&settings.log)?;
     let run = store::Run::create(&settings.out_dir(), None, store::KEPT)?;
     kit.available(settings).map_err(Refusal::engine)?;
@@ -157,32 +166,75 @@ fn run<K: Kit>(
         cancel
             .on_signals(runtime.handle())
             .map_err(|error| Refusal::config(format!("cannot wait for signals: {error}")))?;
-        let environment = runtime.block_on(async {
+        work(&Session { run, runtime, cancel })
+    })
+}
+
+impl Session<'_> {
+    /// What comes of `work`, unless there is an interruption first.
+    fn wait<T>(&self, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        self.runtime.block_on(async {
             tokio::select! {
-                environment = kit.environment(settings) => environment,
-                () = cancel.cancelled() => {
+                done = work => done,
+                () = self.cancel.cancelled() => {
                     Err(Refusal { exit: Exit::Interrupted, what: "interrupted".to_owned(), hint: None })
                 }
             }
-        })?;
-        let shared = Shared {
-            environment: &environment,
+        })
+    }
+
+    /// What trials of one environment share.
+    fn shared<'a, K: Kit>(
+        &'a self,
+        kit: &K,
+        settings: &'a Settings,
+        environment: &'a K::Environment,
+    ) -> Shared<'a, K::Environment> {
+        Shared {
+            environment,
             judge: kit.judge(),
             limits: Limits::default(),
-            run: &run,
+            run: &self.run,
             under_test: &settings.under_test,
-            cancel: &cancel,
-        };
-        let mut reporter: Box<dyn Reporter + '_> = match how.format {
+            cancel: &self.cancel,
+        }
+    }
+}
+
+impl HowArgs {
+    fn merge(&mut self, settings: &mut Settings) {
+        settings.jobs = self.jobs.unwrap_or(settings.jobs);
+        settings.out = self.out.take().or(settings.out.take());
+    }
+
+    fn reporter<'a>(&self, out: &'a mut dyn Write) -> Box<dyn Reporter + 'a> {
+        match self.format {
             Format::Json => Box::new(Json(out)),
-            Format::Pretty => Box::new(Pretty::new(out, io::stderr().is_terminal(), how.timings)),
-        };
+            Format::Pretty => Box::new(Pretty::new(out, io::stderr().is_terminal(), self.timings)),
+        }
+    }
+}
+
+fn run<K: Kit>(
+    kit: &K,
+    settings: &mut Settings,
+    planned: &[Planned<'_, CxOf<K>>],
+    seed: Seed,
+    mut how: HowArgs,
+    out: &mut dyn Write,
+) -> Result<Summary, Refusal> {
+    how.merge(settings);
+    session(kit, settings, |session| {
+        let environment = session.wait(kit.environment(settings))?;
+        let shared = session.shared(kit, settings, &environment);
+        let runtime = session.runtime.handle();
+        let mut reporter = how.reporter(out);
         Ok(run::execute(
             &shared,
             planned,
             seed,
             settings.jobs,
-            runtime.handle(),
+            runtime,
             &mut *reporter,
         ))
     })
@@ -276,9 +328,20 @@ fn recheck<K: Kit>(kit: &K, dir: &Utf8PathBuf, out: &mut dyn Write) -> Result<Ex
     Ok(Exit::of([finished.verdict.kind]))
 }
 
+/// The scenarios among which that of a stored trial is: the catalogue, or the one point of the grid.
+fn scenarios<K: Commands>(kit: &K, name: &str) -> Vec<Scenario<CxOf<K>>> {
+    if let Some(point) = Point::parse(name) {
+        return vec![kit.point(&point)];
+    }
+    if let Some(course) = Course::parse(name) {
+        return vec![kit.survey(course)];
+    }
+    kit.catalogue().to_vec()
+}
+
 /// Runs a stored trial again. The last line says how often the verdict came out the same, by kind and rules, and how
 /// often the schedule did; the exit code is that of the run.
-fn reproduce<K: Kit>(
+fn reproduce<K: Commands>(
     kit: &K,
     mut settings: Settings,
     dir: &Utf8PathBuf,
@@ -287,12 +350,9 @@ fn reproduce<K: Kit>(
     out: &mut dyn Write,
 ) -> Result<Exit, Refusal> {
     let (about, verdict) = (store::read_about(dir)?, store::read_verdict(dir)?);
-    let mut planned = run::plan(
-        kit.catalogue(),
-        std::slice::from_ref(&about.scenario),
-        true,
-        about.seed,
-    )?;
+    let scenarios = scenarios(kit, &about.scenario);
+    let named = std::slice::from_ref(&about.scenario);
+    let mut planned = run::plan(&scenarios, named, true, about.seed)?;
     planned[0].seed = about.seed;
     let scenario = planned[0].scenario;
     planned.extend((1..times).map(|_| Planned {

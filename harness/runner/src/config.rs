@@ -51,6 +51,9 @@ pub struct UnderTest {
     /// Image references that replace the topology's, by role.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
+    /// Environment that services are given besides the topology's, by role: how a planted bug is switched on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Everything that can be set.

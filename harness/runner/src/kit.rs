@@ -2,7 +2,11 @@
 
 use std::io::Write;
 
-use crate::config::Settings;
+use camino::Utf8PathBuf;
+use harness_model::grid::{Course, Point};
+use harness_model::topology::Topology;
+
+use crate::config::{Settings, UnderTest};
 use crate::environment::Environment;
 use crate::exit::{Exit, Refusal};
 use crate::scenario::Scenario;
@@ -14,7 +18,7 @@ pub trait Kit: Send + Sync + 'static {
     type Environment: Environment;
 
     /// All scenarios. Cheap: it is asked for by every listing.
-    fn catalogue(&self) -> &'static [Scenario<<Self::Environment as Environment>::Cx>];
+    fn catalogue(&self) -> &'static [Scenario<CxOf<Self>>];
 
     /// The judge of every trial.
     fn judge(&self) -> Judge;
@@ -27,8 +31,34 @@ pub trait Kit: Send + Sync + 'static {
     fn environment(&self, settings: &Settings) -> impl Future<Output = Result<Self::Environment, Refusal>>;
 }
 
+/// What a scenario of this kit works with.
+pub type CxOf<K> = <<K as Kit>::Environment as Environment>::Cx;
+
 /// Commands of the command line that need the world. Everything they have to say goes to `out`.
 pub trait Commands: Kit {
+    /// The description of what is tested, as it will be run.
+    fn topology(&self, settings: &Settings) -> Result<Topology, Refusal>;
+
+    /// One environment for each of these, which differ in nothing but what services are given
+    /// ([`UnderTest::env`]), so that images are resolved once. It must not outlast an interruption: the future is dropped.
+    fn environments(
+        &self,
+        settings: &Settings,
+        variants: &[UnderTest],
+    ) -> impl Future<Output = Result<Vec<Self::Environment>, Refusal>>;
+
+    /// The catalogues of planted bugs that are read when none is named.
+    fn bug_catalogues(&self) -> Result<Vec<Utf8PathBuf>, Refusal>;
+
+    /// The naive check that planted bugs have to survive. It says by its body alone what it sees.
+    fn baseline(&self) -> Scenario<CxOf<Self>>;
+
+    /// A scenario in which nothing is disturbed, and the first report takes this course through its queues.
+    fn survey(&self, course: Course) -> Scenario<CxOf<Self>>;
+
+    /// The scenario of a point of the crash grid.
+    fn point(&self, point: &Point) -> Scenario<CxOf<Self>>;
+
     /// Shows how each role's image is resolved, and makes it available.
     fn images(&self, settings: &Settings, out: &mut dyn Write)
     -> impl Future<Output = Result<Exit, Refusal>>;

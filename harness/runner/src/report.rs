@@ -6,6 +6,7 @@
 pub mod json;
 pub mod pretty;
 pub mod scene;
+pub(crate) mod table;
 
 use std::io;
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub enum Event {
 /// A trial that is over.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finished {
-    /// Its id within the run.
+    /// Its id within the run; that of a trial in a part of the run begins with the part's name and a slash.
     pub trial: String,
     /// Its scenario.
     pub scenario: String,
@@ -71,6 +72,13 @@ pub struct Finished {
     /// What a reader needs to see of it.
     #[serde(skip)]
     pub scene: Scene,
+}
+
+impl Finished {
+    /// The part of the run that it belongs to, if the run has parts.
+    pub fn part(&self) -> Option<&str> {
+        self.trial.split_once('/').map(|(part, _)| part)
+    }
 }
 
 /// How a run ended.

@@ -10,11 +10,13 @@ use harness_model::verdict::{Finding, Kind};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::exit::{Exit, Refusal};
 use crate::panics::caught;
 use crate::report::{Event, Finished, Reporter, Totals};
 use crate::scenario::Scenario;
+use crate::store;
 use crate::trial::{self, Shared};
 
 /// A scenario and the seed to run it with.
@@ -74,16 +76,23 @@ pub fn plan<'a, C>(
 }
 
 fn nothing<C>(catalogue: &[Scenario<C>], filters: &[String]) -> Refusal {
-    let mut near: Vec<_> = catalogue
-        .iter()
-        .map(|scenario| {
-            let distance = filters.iter().map(|filter| distance(filter, scenario.name)).min();
-            (distance.unwrap_or(usize::MAX), scenario.name)
-        })
-        .collect();
+    let what = format!("no scenario is selected by {}", filters.join(" "));
+    nothing_like(what, filters, catalogue.iter().map(|scenario| scenario.name))
+}
+
+/// Nothing is selected; the hint names what comes closest to what was `asked` for.
+pub(crate) fn nothing_like<'a>(
+    what: String,
+    asked: &[String],
+    known: impl IntoIterator<Item = &'a str>,
+) -> Refusal {
+    let near = known.into_iter().map(|name| {
+        let distance = asked.iter().map(|asked| distance(asked, name)).min();
+        (distance.unwrap_or(usize::MAX), name)
+    });
+    let mut near: Vec<_> = near.collect();
     near.sort_unstable();
     let names: Vec<_> = near.iter().take(3).map(|(_, name)| *name).collect();
-    let what = format!("no scenario is selected by {}", filters.join(" "));
     let refusal = Refusal {
         exit: Exit::NothingSelected,
         what,
@@ -120,6 +129,21 @@ pub fn execute<E: Environment>(
     runtime: &Handle,
     reporter: &mut dyn Reporter,
 ) -> Summary {
+    let trials: Vec<_> = planned.iter().map(|planned| (shared, planned)).collect();
+    execute_each(&trials, shared.run, shared.cancel, seed, jobs, runtime, reporter)
+}
+
+/// The same for trials each of which has an environment, a judge and a part of the run of its own. They are begun in
+/// their order.
+pub fn execute_each<E: Environment>(
+    trials: &[(&Shared<'_, E>, &Planned<'_, E::Cx>)],
+    run: &store::Run,
+    cancel: &Cancel,
+    seed: Seed,
+    jobs: usize,
+    runtime: &Handle,
+    reporter: &mut dyn Reporter,
+) -> Summary {
     let started = Instant::now();
     let mut reader_is_there = true;
     let mut show = |event: &Event| {
@@ -129,10 +153,10 @@ pub fn execute<E: Environment>(
         }
     };
     show(&Event::RunStarted {
-        run: shared.run.id.clone(),
+        run: run.id.clone(),
         seed,
-        trials: planned.len(),
-        dir: shared.run.dir.clone(),
+        trials: trials.len(),
+        dir: run.dir.clone(),
     });
 
     let mut finished: Vec<Finished> = Vec::new();
@@ -140,12 +164,12 @@ pub fn execute<E: Environment>(
     let mut bug = false;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
-        let mut waiting = planned.iter();
+        let mut waiting = trials.iter();
         let mut running = 0;
         loop {
             while running < jobs
-                && !shared.cancel.is_cancelled()
-                && let Some(next) = waiting.next()
+                && !cancel.is_cancelled()
+                && let Some(&(shared, next)) = waiting.next()
             {
                 let sender = sender.clone();
                 scope.spawn(move || {
@@ -154,7 +178,7 @@ pub fn execute<E: Environment>(
                     let ended = ended.unwrap_or_else(|message| {
                         let what = format!("the runner panicked: {message}");
                         let finding = Finding::new(Kind::Infra, "bug", what);
-                        trial::without_trial(next.scenario.name, next.seed, &shared.run.dir, finding)
+                        trial::without_trial(next.scenario.name, next.seed, shared.run, finding)
                     });
                     // The receiver outlives every trial.
                     drop(sender.send(Event::TrialFinished(Box::new(ended))));
@@ -178,12 +202,12 @@ pub fn execute<E: Environment>(
 
     let exit = if bug {
         Exit::Bug
-    } else if shared.cancel.is_cancelled() {
+    } else if cancel.is_cancelled() {
         Exit::Interrupted
     } else {
         Exit::of(finished.iter().map(|ended| ended.verdict.kind))
     };
-    totals.not_run = planned.len() - finished.len();
+    totals.not_run = trials.len() - finished.len();
     totals.took = started.elapsed();
     show(&Event::RunFinished(totals.ending(exit)));
     Summary { finished, exit }

@@ -11,6 +11,8 @@
 //!                                 verdict.json     written last
 //! ```
 //!
+//! A run may have parts, each in a folder of its own between the run's and its trials'.
+//!
 //! Files are written whole or not at all (temporary name, then rename), except ledger and log, which grow. The last
 //! [`KEPT`] runs are kept; older ones are removed, but only folders that carry the marker. Names contain no `:`,
 //! because stores of artifacts refuse it.
@@ -104,8 +106,10 @@ pub struct About {
 pub struct Run {
     /// Its id: UTC time and process, so that names sort by age.
     pub id: String,
-    /// The folder, absolute.
+    /// The folder that trials are put into, absolute.
     pub dir: Utf8PathBuf,
+    /// What the ids of its trials begin with: nothing, or the name of a part and a slash.
+    pub prefix: String,
 }
 
 impl Run {
@@ -133,6 +137,7 @@ impl Run {
         let run = Self {
             dir: out.join(&id),
             id,
+            prefix: String::new(),
         };
         fs::create_dir_all(&run.dir).map_err(write_error(&run.dir))?;
         write(&run.dir.join(MARKER), b"")?;
@@ -146,6 +151,25 @@ impl Run {
             .map_err(write_error(&latest))?;
         prune(&out, &run.id, kept);
         Ok(run)
+    }
+
+    /// A part of this run: trials in a folder of their own, whose ids begin with `NAME/`.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn part(&self, name: &str) -> Result<Self, StoreError> {
+        let dir = self.dir.join(file_name(name));
+        fs::create_dir_all(&dir).map_err(write_error(&dir))?;
+        Ok(Self {
+            id: self.id.clone(),
+            dir,
+            prefix: format!("{}{name}/", self.prefix),
+        })
+    }
+
+    /// The id within the run of the trial that is called `name` in this part of it.
+    pub(crate) fn trial_id(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// Creates the folder of a trial, with `env.json` in it.
@@ -231,7 +255,11 @@ pub fn write_verdict(dir: &Utf8Path, about: &About, verdict: &Verdict) -> Result
     write_json(dir, "verdict.json", verdict)
 }
 
-fn write_json<T: Serialize>(dir: &Utf8Path, name: &str, value: &T) -> Result<(), StoreError> {
+/// Writes a value as a file of that name.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_json<T: Serialize>(dir: &Utf8Path, name: &str, value: &T) -> Result<(), StoreError> {
     let path = dir.join(name);
     let mut text =
         serde_json::to_vec_pretty(value).map_err(|error| write_error(&path)(io::Error::from(error)))?;
@@ -314,13 +342,45 @@ pub fn read_logs(dir: &Utf8Path) -> std::collections::BTreeMap<String, String> {
 }
 
 fn read_json<T: DeserializeOwned>(dir: &Utf8Path, name: &str) -> Result<T, StoreError> {
-    let path = dir.join(name);
-    let text = fs::read(&path).map_err(|source| StoreError::Read {
-        path: path.clone(),
+    read_value(&dir.join(name))
+}
+
+/// The folders of all trials of a run and its parts, in the order of their names.
+///
+/// # Errors
+/// The run's folder cannot be read.
+pub fn trials(run: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    let mut folders = vec![run.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let unreadable = |source| StoreError::Read {
+            path: folder.clone(),
+            source,
+        };
+        for entry in folder.read_dir_utf8().map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.into_path();
+            if path.join("env.json").is_file() {
+                found.push(path);
+            } else if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Reads a file that holds one value.
+///
+/// # Errors
+/// It is missing or damaged; the error names it and the line.
+pub fn read_value<T: DeserializeOwned>(path: &Utf8Path) -> Result<T, StoreError> {
+    let text = fs::read(path).map_err(|source| StoreError::Read {
+        path: path.to_owned(),
         source,
     })?;
     serde_json::from_slice(&text).map_err(|error| StoreError::Corrupt {
-        path,
+        path: path.to_owned(),
         line: error.line(),
         why: error.to_string(),
     })

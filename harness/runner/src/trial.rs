@@ -21,7 +21,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use harness_model::event::{Step, StepKind};
 use harness_model::evidence::Evidence;
 use harness_model::seed::Seed;
@@ -96,7 +96,7 @@ pub struct Shared<'a, E> {
 /// A trial, as its environment sees it.
 #[derive(Debug, Clone)]
 pub struct Trial {
-    /// Its id within the run; the name of its folder.
+    /// Its id within the run; its folder's path below the run's.
     pub id: String,
     /// Id of the run.
     pub run: String,
@@ -198,10 +198,10 @@ pub async fn run<E: Environment>(
         Ok(dir) => dir,
         Err(error) => {
             let finding = Finding::new(Kind::Infra, "store", error.to_string());
-            return without_trial(scenario.name, seed, &shared.run.dir, finding);
+            return without_trial(scenario.name, seed, shared.run, finding);
         }
     };
-    let id = dir.file_name().unwrap_or(scenario.name).to_owned();
+    let id = shared.run.trial_id(dir.file_name().unwrap_or(scenario.name));
     let trial = Trial {
         id: id.clone(),
         run: shared.run.id.clone(),
@@ -239,12 +239,12 @@ pub async fn run<E: Environment>(
 }
 
 /// The end of a trial that could not be begun, or of which nothing is left.
-pub(crate) fn without_trial(scenario: &str, seed: Seed, dir: &Utf8Path, finding: Finding) -> Finished {
+pub(crate) fn without_trial(scenario: &str, seed: Seed, run: &store::Run, finding: Finding) -> Finished {
     Finished {
-        trial: scenario.to_owned(),
+        trial: run.trial_id(scenario),
         scenario: scenario.to_owned(),
         seed,
-        dir: dir.to_owned(),
+        dir: run.dir.clone(),
         verdict: Verdict::of(vec![finding]),
         scene: Scene::default(),
     }

@@ -2,6 +2,8 @@
 
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use harness_model::fault::MessageState;
+use harness_model::grid::Crash;
 use harness_model::seed::Seed;
 
 use crate::config::{self, Settings, Source};
@@ -58,6 +60,12 @@ pub(super) enum Command {
         #[command(flatten)]
         how: HowArgs,
     },
+    /// Switch planted bugs on, one by one, and see whether the scenarios notice them
+    Mutants(MutantsArgs),
+    /// Crash something at each state of one report's message, on each queue
+    Grid(GridArgs),
+    /// Say what stored runs have left idle: kinds of fault, message states, invariants
+    Coverage(CoverageArgs),
     /// Measure the harness
     Bench {
         /// Which measurements; all, if none is named
@@ -90,6 +98,106 @@ pub(super) struct RunArgs {
     pub(super) target: TargetArgs,
     #[command(flatten)]
     pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    harness mutants                            every bug of the catalogue, and the naive check beside them\n  \
+    harness mutants no-dlq --runs 3            one bug, three trials of each of its scenarios\n  \
+    harness mutants --no-baseline --seed 7     without the naive check\n\n\
+    Exit codes: 0 if every bug is detected, 100 if one survives or is caught by something else only, 102 if nothing is\n\
+    known of one or the naive check fails without any bug, 4 for an unknown name, 96 for a bad catalogue; see harness --help.")]
+pub(super) struct MutantsArgs {
+    /// Only the bugs of these ids
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// Trials of each scenario that looks for a bug
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) runs: u32,
+    /// Catalogue of bugs [default: all of fixtures/bugs]
+    #[arg(long, value_name = "FILE")]
+    pub(super) bugs: Option<Utf8PathBuf>,
+    /// Leave the naive check out
+    #[arg(long)]
+    pub(super) no_baseline: bool,
+    /// Seed of the run; decides the seeds of its trials
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<Seed>,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    harness grid                               every state of every queue, every crash\n  \
+    harness grid --queue tags --fault broker   one queue, kills of the broker only\n  \
+    harness grid --state A0 --state C1         two states\n  \
+    harness grid --one-per-state --seed 7      one point for each state, drawn by the seed\n\n\
+    The states are those of a message on a queue: P0 and P1 published and confirmed, D delivered, W in work, C0 to C2\n\
+    around the commit, A0 and A1 around the ack, R0 and R1 around a retry, N0 and X0 around a rejection. Exit codes are\n\
+    those of a run, and 4 if no point is selected; see harness --help.")]
+pub(super) struct GridArgs {
+    /// Only this queue, by its role; can be given several times
+    #[arg(long = "queue", value_name = "QUEUE")]
+    pub(super) queues: Vec<String>,
+    /// Only this crash: link, service, database, broker; can be given several times
+    #[arg(long = "fault", value_name = "FAULT", value_parser = crash)]
+    pub(super) faults: Vec<Crash>,
+    /// Only this state; can be given several times
+    #[arg(long = "state", value_name = "STATE", value_parser = state)]
+    pub(super) states: Vec<MessageState>,
+    /// One point for each state only, drawn by the seed
+    #[arg(long)]
+    pub(super) one_per_state: bool,
+    /// Seed of the run; decides the seeds of its trials
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<Seed>,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    harness coverage                                              the latest run\n  \
+    harness coverage target/harness/A target/harness/B            two runs together, such as shards\n  \
+    harness coverage RUN --mutants target/harness/C/mutants.json  and what planted bugs break\n\n\
+    Exit codes: 0 if nothing is idle, 100 if something is, 4 if no trial is stored; see harness --help.")]
+pub(super) struct CoverageArgs {
+    /// Folders of runs [default: the latest]
+    #[arg(value_name = "RUN")]
+    pub(super) runs: Vec<Utf8PathBuf>,
+    /// What `harness mutants` has stored: by then each invariant must have failed on some planted bug
+    #[arg(long, value_name = "FILE")]
+    pub(super) mutants: Option<Utf8PathBuf>,
+    /// Folder of the run store [default: target/harness]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<Utf8PathBuf>,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// Reads a crash.
+fn crash(text: &str) -> Result<Crash, String> {
+    let found = Crash::ALL.into_iter().find(|crash| crash.word() == text);
+    found.ok_or_else(|| format!("one of {}", Crash::ALL.map(Crash::word).join(", ")))
+}
+
+/// Reads a message state.
+fn state(text: &str) -> Result<MessageState, String> {
+    let found = MessageState::ALL
+        .into_iter()
+        .find(|state| state.to_string() == text);
+    found.ok_or_else(|| {
+        format!(
+            "one of {}",
+            MessageState::ALL.map(|state| state.to_string()).join(", ")
+        )
+    })
 }
 
 #[derive(Debug, Args)]
@@ -145,7 +253,8 @@ fn after_help() -> String {
         harness                               every scenario\n  \
         harness --seed 3 broker::             scenarios with `broker::` in their name, as seed 3 has them\n  \
         harness run --image tags=tags:dev     with another image for one role\n  \
-        harness reproduce target/harness/latest/broker.kill --times 10\n\nExit codes:\n"
+        harness reproduce target/harness/latest/broker.kill --times 10\n  \
+        harness mutants --runs 3              whether planted bugs are noticed; see harness mutants --help\n\nExit codes:\n"
         .to_owned();
     for exit in Exit::ALL {
         _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use harness_model::verdict::{Kind, Timings};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::table::{Column, Table};
 use super::{Event, Finished, Reporter, Totals, scene};
 
 /// The reporter for people.
@@ -30,26 +31,32 @@ impl<W: Write> Pretty<W> {
         }
     }
 
-    fn started(&mut self, trial: &str, scenario: &str) {
+    /// A moving line for a trial that has begun.
+    pub(crate) fn begin(&mut self, trial: &str, what: &str) {
         let Some(bars) = &self.bars else { return };
         let style = ProgressStyle::with_template("{spinner} {elapsed:>5}  {prefix}  {msg}");
-        let bar = bars.add(ProgressBar::new_spinner().with_prefix(scenario.to_owned()));
+        let bar = bars.add(ProgressBar::new_spinner().with_prefix(what.to_owned()));
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(Duration::from_millis(200));
         self.running.insert(trial.to_owned(), bar);
     }
 
     fn finished(&mut self, finished: &Finished) -> io::Result<()> {
-        if let Some(bar) = self.running.remove(&finished.trial) {
-            bar.finish_and_clear();
-        }
         if let Some(timings) = &mut self.timings {
             timings.push((finished.scenario.clone(), finished.verdict.timings.clone()));
         }
         let mut text = Vec::new();
         write_trial(finished, &mut text)?;
+        self.end(&finished.trial, &text)
+    }
+
+    /// Writes `text` in the place of a trial's moving line.
+    pub(crate) fn end(&mut self, trial: &str, text: &[u8]) -> io::Result<()> {
+        if let Some(bar) = self.running.remove(trial) {
+            bar.finish_and_clear();
+        }
         let out = &mut self.out;
-        let mut write = || out.write_all(&text).and_then(|()| out.flush());
+        let mut write = || out.write_all(text).and_then(|()| out.flush());
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),
@@ -89,7 +96,7 @@ impl<W: Write> Reporter for Pretty<W> {
             } => {
                 writeln!(self.out, "run {run}, seed {seed}, {}", trial_count(*trials))?;
             }
-            Event::TrialStarted { trial, scenario, .. } => self.started(trial, scenario),
+            Event::TrialStarted { trial, scenario, .. } => self.begin(trial, scenario),
             Event::Phase { trial, phase } => {
                 if let Some(bar) = self.running.get(trial) {
                     bar.set_message(phase.clone());
@@ -111,7 +118,7 @@ fn trial_count(n: usize) -> String {
     format!("{n} trial{}", if n == 1 { "" } else { "s" })
 }
 
-fn seconds(length: Duration) -> String {
+pub(crate) fn seconds(length: Duration) -> String {
     format!("{:.1} s", length.as_secs_f64())
 }
 
@@ -150,24 +157,21 @@ fn write_timings(rows: &[(String, Timings)], out: &mut dyn Write) -> io::Result<
             phases.push(name);
         }
     }
-    let width = rows.iter().map(|(scenario, _)| scenario.len()).max().unwrap_or(0);
-    write!(out, "{:width$}", "seconds")?;
-    for phase in &phases {
-        write!(out, "  {phase:>9}")?;
-    }
-    writeln!(out, "  {:>9}", "total")?;
+    let number = |length: Duration| format!("{:9.3}", length.as_secs_f64());
+    let columns = phases.iter().copied().chain(["total"]).map(Column::right);
+    let mut table = Table::new([Column::left("seconds")].into_iter().chain(columns));
     for (scenario, timings) in rows {
-        write!(out, "{scenario:width$}")?;
-        for phase in &phases {
-            let length: Duration = timings
-                .phases
-                .iter()
-                .filter(|(name, _)| name == phase)
-                .map(|(_, length)| *length)
-                .sum();
-            write!(out, "  {:>9.3}", length.as_secs_f64())?;
-        }
-        writeln!(out, "  {:>9.3}", timings.total().as_secs_f64())?;
+        let of = |phase: &str| {
+            let found = timings.phases.iter().filter(|(name, _)| name == phase);
+            found.map(|(_, length)| *length).sum()
+        };
+        let lengths = phases.iter().map(|phase| number(of(phase)));
+        table.row(
+            [scenario.clone()]
+                .into_iter()
+                .chain(lengths)
+                .chain([number(timings.total())]),
+        );
     }
-    Ok(())
+    table.write(out)
 }

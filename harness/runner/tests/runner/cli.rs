@@ -43,6 +43,11 @@ fn help_shows_commands_examples_and_exit_codes() {
     let said = harness(&out, "--help");
     assert_eq!((said.exit, &*said.err), (Exit::Passed, ""));
     golden("help", &said.out);
+    for command in ["mutants", "grid", "coverage"] {
+        let said = harness(&out, &format!("{command} --help"));
+        assert_eq!((said.exit, &*said.err), (Exit::Passed, ""));
+        golden(&format!("help_{command}"), &said.out);
+    }
 }
 
 #[test]
@@ -107,6 +112,10 @@ fn bad_arguments_are_refused() {
         "list --nonsense",
         "reproduce",
         "reproduce x --times 0",
+        "mutants --runs 0",
+        "grid --state A9",
+        "grid --fault disk",
+        "coverage --format xml",
     ] {
         let said = harness(&out, args);
         assert_eq!((said.exit, &*said.out), (Exit::Refused, ""), "{args}");

@@ -2,8 +2,11 @@
 
 mod cli;
 mod contract;
+mod coverage;
+mod grid;
 mod life;
 mod memory;
+mod mutants;
 mod reports;
 mod store;
 

@@ -141,9 +141,23 @@ fn a_scenario_that_runs_twice_gets_two_folders() {
     let run = Run {
         id: "run".to_owned(),
         dir: path(&out).join("latest"),
+        prefix: String::new(),
     };
     assert_eq!(run.trial(&about).unwrap().file_name(), Some("judge.loses.2"));
     assert_eq!(run.trial(&about).unwrap().file_name(), Some("judge.loses.3"));
+
+    let part = run.part("as-is").unwrap();
+    let dir = part.trial(&about).unwrap();
+    assert!(dir.ends_with("as-is/judge.loses"), "{dir}");
+    let names: Vec<_> = store::trials(&path(&out).join("latest"))
+        .unwrap()
+        .into_iter()
+        .map(|dir| dir.file_name().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        ["judge.loses", "judge.loses", "judge.loses.2", "judge.loses.3"]
+    );
 }
 
 #[test]

@@ -1,22 +1,26 @@
 //! A kit whose environment lives in memory: no engine, no network, no waiting but on purpose.
 //!
 //! What its steps do is told by a script such as `heal=fails,close=hangs`, which takes the place of the topology
-//! file's name. What its bodies do is told by the scenarios' names.
+//! file's name. What its bodies do is told by the scenarios' names. Words without `=` are bugs of the pipeline that is
+//! not there: `forgetful` publishes nothing, `lazy` does nothing for the naive check. What services are given is more of
+//! the script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness_model::event::{Event, Message, Step};
-use harness_model::evidence::{EndState, Evidence, Plan};
+use camino::Utf8PathBuf;
+use harness_model::event::{Covered, Event, Message, Step};
+use harness_model::evidence::{EndState, Evidence, Expect, Injected, Plan};
 use harness_model::fault::{Schedule, Workload};
+use harness_model::grid::{Course, Point};
 use harness_model::ledger::{self, Ledger};
 use harness_model::name::Key;
 use harness_model::topology::Topology;
 use harness_model::verdict::{Finding, Kind};
-use harness_runner::config::Settings;
+use harness_runner::config::{Settings, UnderTest};
 use harness_runner::environment::{Collected, Environment, Failure};
 use harness_runner::exit::{Exit, Refusal};
 use harness_runner::kit::{Commands, Kit};
@@ -28,6 +32,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     script: BTreeMap<String, String>,
+    bugs: BTreeSet<String>,
     /// The calls so far, in order.
     pub(crate) calls: Arc<Mutex<Vec<String>>>,
     /// Told when a body begins to wait for ever.
@@ -38,6 +43,7 @@ pub(crate) struct Memory {
 #[derive(Debug)]
 pub(crate) struct World {
     trial: Trial,
+    bugs: BTreeSet<String>,
     events: Vec<Event>,
     seen: String,
     calls: Arc<Mutex<Vec<String>>>,
@@ -46,14 +52,23 @@ pub(crate) struct World {
 
 impl Memory {
     pub(crate) fn scripted(script: &str) -> Self {
-        let words = script.split(',').filter_map(|step| step.split_once('='));
-        let script = words
-            .map(|(step, does)| (step.to_owned(), does.to_owned()))
-            .collect();
+        let (steps, bugs): (Vec<_>, Vec<_>) = script.split(',').partition(|word| word.contains('='));
+        let steps = steps.into_iter().filter_map(|step| step.split_once('='));
         Self {
-            script,
+            script: steps
+                .map(|(step, does)| (step.to_owned(), does.to_owned()))
+                .collect(),
+            bugs: bugs.into_iter().map(str::to_owned).collect(),
             ..Self::default()
         }
+    }
+
+    /// As the script says that takes the topology's place, and what services are given.
+    fn with(under_test: &UnderTest) -> Self {
+        let script = under_test.topology.iter().map(|path| path.as_str());
+        let given = under_test.env.values().flat_map(BTreeMap::values);
+        let script = script.chain(given.map(String::as_str));
+        Self::scripted(&script.collect::<Vec<_>>().join(","))
     }
 
     async fn perform(&self, step: &str) -> Outcome {
@@ -90,6 +105,9 @@ impl World {
     }
 
     fn acknowledge(&mut self, key: &str) {
+        if self.bugs.contains("forgetful") {
+            return;
+        }
         let message = Message {
             key: Some(key.into()),
             routing_key: "done".to_owned(),
@@ -113,6 +131,7 @@ impl Environment for Memory {
         std::fs::write(trial.ledger_path(), "").unwrap();
         Ok(World {
             trial: trial.clone(),
+            bugs: self.bugs.clone(),
             events: Vec::new(),
             seen: "nothing yet".to_owned(),
             calls: Arc::clone(&self.calls),
@@ -158,7 +177,7 @@ impl Environment for Memory {
             topology: topology(),
             must_see: cx.trial.must_see.iter().copied().collect(),
             faults: Vec::new(),
-            injected: Vec::new(),
+            injected: cx.events.iter().filter_map(injected).collect(),
             waived: cx
                 .trial
                 .waive
@@ -197,11 +216,46 @@ impl Environment for Memory {
     }
 }
 
+/// What was injected with this event.
+fn injected(event: &Event) -> Option<Injected> {
+    let Step::Inject { key, report } = &event.step else {
+        return None;
+    };
+    Some(Injected {
+        key: key.clone(),
+        seq: key.seq(),
+        name: report.clone(),
+        times: 1,
+        expect: Expect::Effect {
+            tags: BTreeSet::new(),
+            public: true,
+            rendered: true,
+        },
+        canary: false,
+    })
+}
+
 fn topology() -> Topology {
     let text = r#"{
         "name": "memory", "broker": { "image": "-" }, "database": { "image": "-" },
         "messages": { "key": ["seq"], "retry_header": "retries" },
-        "exchanges": {}, "routes": {}, "queues": {}, "services": {},
+        "exchanges": { "main": { "name": "main", "kind": "direct" } },
+        "routes": { "raw": { "exchange": "main", "key": "raw" } },
+        "queues": {
+            "analysis": { "name": "analyze", "bind": ["raw"] },
+            "archive": { "name": "archive", "bind": ["raw"], "sink": true },
+            "tags": { "name": "tag", "bind": ["raw"] }
+        },
+        "services": {
+            "analyzer": {
+                "image": "-", "port": 80, "consumes": "analysis", "prefetch": 1, "concurrency": 1, "max_retries": 1,
+                "health": { "path": "/" }
+            },
+            "tags": {
+                "image": "-", "port": 80, "consumes": "tags", "prefetch": 1, "concurrency": 1, "max_retries": 1,
+                "health": { "path": "/" }
+            }
+        },
         "effects": {
             "source": { "table": "reports", "key": "seq" },
             "analysis": { "table": "analysis", "key": "seq", "language": "language", "languages": ["en"] }
@@ -333,14 +387,116 @@ impl Kit for MemoryKit {
             Some(path) if path == "absent.toml" => {
                 Err(Refusal::config("cannot read absent.toml: no such file").hint("see --topology"))
             }
-            script => Ok(Memory::scripted(
-                script.map(camino::Utf8Path::as_str).unwrap_or_default(),
-            )),
+            _ => Ok(Memory::with(&settings.under_test)),
+        }
+    }
+}
+
+const fn naive() -> Scenario<World> {
+    scenario("baseline::naive", "There is something.", |cx| {
+        Box::pin(async {
+            if cx.bugs.contains("lazy") {
+                return Err(Failure::fail("there is nothing"));
+            }
+            cx.inject("1");
+            Ok(())
+        })
+    })
+}
+
+/// The report is delivered, and acknowledged or rejected.
+fn settle(cx: &mut World, ack: bool) {
+    let key = Key::from("1");
+    cx.inject("1");
+    cx.acknowledge("1");
+    let message = Message {
+        key: Some(key.clone()),
+        ..Message::default()
+    };
+    cx.record(Step::Deliver {
+        tag: 1,
+        consumer: "c".into(),
+        queue: Some("analyze".into()),
+        redelivered: false,
+        message,
+    });
+    let covers = vec![Covered {
+        tag: 1,
+        key: Some(key),
+        queue: None,
+    }];
+    cx.record(if ack {
+        Step::Ack { covers }
+    } else {
+        Step::Nack {
+            requeue: false,
+            covers,
+        }
+    });
+}
+
+/// A broker that is killed before an ack loses the report, and one link is not cut.
+fn crash(cx: &mut World) -> Outcome {
+    cx.inject("1");
+    match cx.trial.scenario {
+        "grid::analysis::A0::broker" => Ok(()),
+        "grid::analysis::A1::link" => {
+            cx.acknowledge("1");
+            Err(Failure::invalid("the link was not cut"))
+        }
+        _ => {
+            cx.acknowledge("1");
+            Ok(())
         }
     }
 }
 
 impl Commands for MemoryKit {
+    fn topology(&self, settings: &Settings) -> Result<Topology, Refusal> {
+        match settings.under_test.topology.as_deref() {
+            Some(path) if path == "absent.toml" => {
+                Err(Refusal::config("cannot read absent.toml: no such file"))
+            }
+            _ => Ok(topology()),
+        }
+    }
+
+    async fn environments(&self, _: &Settings, variants: &[UnderTest]) -> Result<Vec<Memory>, Refusal> {
+        Ok(variants.iter().map(Memory::with).collect())
+    }
+
+    fn bug_catalogues(&self) -> Result<Vec<Utf8PathBuf>, Refusal> {
+        Ok(vec!["absent-bugs.toml".into()])
+    }
+
+    fn baseline(&self) -> Scenario<World> {
+        naive()
+    }
+
+    fn survey(&self, course: Course) -> Scenario<World> {
+        let body: Body = match course {
+            Course::Straight => |cx| {
+                Box::pin(async {
+                    settle(cx, true);
+                    Ok(())
+                })
+            },
+            Course::Retried => |_| Box::pin(async { Ok(()) }),
+            Course::Rejected => |cx| {
+                Box::pin(async {
+                    settle(cx, false);
+                    Ok(())
+                })
+            },
+        };
+        scenario(course.name().leak(), "Nothing is disturbed.", body)
+    }
+
+    fn point(&self, point: &Point) -> Scenario<World> {
+        let name = point.to_string().leak();
+        scenario(name, "Something crashes.", |cx| Box::pin(async { crash(cx) }))
+    }
+
     async fn images(&self, settings: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {
         writeln!(out, "{:?}", settings.under_test.images).unwrap();
         Ok(Exit::Passed)
