@@ -17,7 +17,7 @@ pub enum Direction {
     ToClient,
 }
 
-/// A piece of the stream that is forwarded whole, with the steps that it is.
+/// A piece of the stream that is forwarded whole, with the step that it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
     /// The bytes to forward. They are those that came in, except where the codec is told to rewrite (the virtual host
@@ -26,10 +26,10 @@ pub struct Unit {
     /// AMQP channel, if it has one.
     pub chan: Option<u16>,
     /// The request that it is a part of, if [`Codec::refuse`] can refuse it. The parts of a request follow each other,
-    /// and its steps are on the first; who takes that one out of the stream takes all of them.
+    /// and its step is on the first; who takes that one out of the stream takes all of them.
     pub request: Option<u64>,
-    /// What happens in it; most units have none or one.
-    pub steps: Vec<Step>,
+    /// What happens in it.
+    pub step: Option<Step>,
 }
 
 /// The bytes are not of this protocol, or not in the clear.

@@ -113,26 +113,26 @@ impl Codec for MySqlCodec {
         let mut input = bytes;
         while let Some(mut piece) = framer.next_piece(&mut input) {
             let mut instead = None;
-            let steps = match (Packet::read(&mut piece), direction) {
-                (None, _) => Ok(Vec::new()),
+            let step = match (Packet::read(&mut piece), direction) {
+                (None, _) => Ok(None),
                 (Some(packet), Direction::ToServer) => {
-                    let steps = self.session.client_sends(&packet, &*self.keys);
-                    let statement = matches!(steps.as_deref(), Ok([Step::Statement { .. }]));
+                    let step = self.session.client_sends(&packet, &*self.keys);
+                    let statement = matches!(step, Ok(Some(Step::Statement { .. })));
                     self.statement = statement.then(|| self.session.newest_command());
-                    steps
+                    step
                 }
                 (Some(mut packet), Direction::ToClient) => {
-                    let steps = self.session.server_sends(&mut packet);
+                    let step = self.session.server_sends(&mut packet);
                     instead = packet.instead;
-                    steps
+                    step
                 }
             };
-            match steps {
-                Ok(steps) => units.push(Unit {
+            match step {
+                Ok(step) => units.push(Unit {
                     bytes: instead.unwrap_or(piece.bytes),
                     chan: None,
                     request: self.statement.filter(|_| direction == Direction::ToServer),
-                    steps,
+                    step,
                 }),
                 Err(why) => {
                     framer.put_back(piece.bytes, input);

@@ -15,7 +15,7 @@ mod rule;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use harness_model::event::{Event, Fate, FaultChange, Step};
@@ -23,7 +23,7 @@ use harness_model::fault::Trigger;
 use harness_model::ledger::write_line;
 use harness_model::name::Name;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub use self::gate::Gate;
 pub(crate) use self::gate::{Hold, delay};
@@ -39,7 +39,9 @@ pub struct Recorder(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    len: watch::Sender<u64>,
+    /// Number of events that are in the file.
+    len: AtomicU64,
+    grown: Notify,
     connections: AtomicU32,
     thread: Mutex<Option<TapThread>>,
 }
@@ -113,7 +115,8 @@ impl Recorder {
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
-            len: watch::Sender::new(0),
+            len: AtomicU64::new(0),
+            grown: Notify::new(),
             connections: AtomicU32::new(0),
             thread: Mutex::new(None),
         }))
@@ -131,36 +134,34 @@ impl Recorder {
 
     fn append_one(&self, svc: Option<Name>, conn: Option<u32>, step: Step) -> u64 {
         let mut state = self.lock();
-        let first = state.events.len();
         let at = state.clock.nanos();
         let n = state.append(at, svc, conn, None, step);
-        state.fire(first, None);
+        state.fire(n, None);
         self.publish(&mut state);
         n
     }
 
     /// Records units up to and including the first that must not simply be forwarded.
     pub(crate) fn record(&self, link: &Link, units: &mut [Unit]) -> Recorded {
-        let mut state = self.lock();
-        let at = state.clock.nanos();
         let mut recorded = Recorded {
             units: units.len(),
             verdict: Verdict::Pass,
         };
+        if units.iter().all(|unit| unit.step.is_none()) {
+            return recorded;
+        }
+        let mut state = self.lock();
+        let at = state.clock.nanos();
         for (unit, count) in units.iter_mut().zip(1..) {
-            let first = state.events.len();
-            for step in unit.steps.drain(..) {
-                state.append(at, Some(link.svc.clone()), Some(link.conn), unit.chan, step);
-            }
-            if state.events.len() > first && !(state.gates.is_empty() && state.rules.is_empty()) {
-                let verdict = state.judge(first, unit.request.is_some(), self);
-                if !matches!(verdict, Verdict::Pass) {
-                    recorded = Recorded {
-                        units: count,
-                        verdict,
-                    };
-                    break;
-                }
+            let Some(step) = unit.step.take() else { continue };
+            let n = state.append(at, Some(link.svc.clone()), Some(link.conn), unit.chan, step);
+            let verdict = state.judge(n, unit.request.is_some(), self);
+            if !matches!(verdict, Verdict::Pass) {
+                recorded = Recorded {
+                    units: count,
+                    verdict,
+                };
+                break;
             }
         }
         self.publish(&mut state);
@@ -194,7 +195,7 @@ impl Recorder {
 
     /// Number of events so far.
     pub fn len(&self) -> u64 {
-        *self.0.len.borrow()
+        self.0.len.load(Ordering::Acquire)
     }
 
     /// Whether nothing has happened yet.
@@ -204,8 +205,14 @@ impl Recorder {
 
     /// Resolves when there are more than `n` events. Safe to cancel.
     pub async fn past(&self, n: u64) {
-        let waited = self.0.len.subscribe().wait_for(|&len| len > n).await.is_ok();
-        debug_assert!(waited, "the sender lives as long as the recorder");
+        loop {
+            // It is told of what is published from now on.
+            let grown = self.0.grown.notified();
+            if self.len() > n {
+                return;
+            }
+            grown.await;
+        }
     }
 
     /// Shows all events to `look`. Recording waits meanwhile, so `look` must be quick, and must not use the recorder or
@@ -254,7 +261,8 @@ impl Recorder {
     /// Writes what was appended and wakes who waits for it.
     fn publish(&self, state: &mut State) {
         state.flush();
-        self.0.len.send_replace(state.events.len() as u64);
+        self.0.len.store(state.events.len() as u64, Ordering::Release);
+        self.0.grown.notify_waiters();
     }
 }
 

@@ -68,15 +68,11 @@ impl Channel {
 
     /// The publishes that a confirm covers.
     pub(super) fn confirmed(&mut self, tag: u64, multiple: bool) -> Vec<Covered> {
-        let confirmed = take(&mut self.unconfirmed, tag, multiple);
-        confirmed
-            .into_iter()
-            .map(|(tag, key)| Covered {
-                tag,
-                key: key.flatten(),
-                queue: None,
-            })
-            .collect()
+        take(&mut self.unconfirmed, tag, multiple, |tag, key| Covered {
+            tag,
+            key: key.flatten(),
+            queue: None,
+        })
     }
 
     /// The queue that `name` stands for.
@@ -130,18 +126,13 @@ impl Channel {
 
     /// The deliveries that an ack, nack or reject covers.
     pub(super) fn settled(&mut self, tag: u64, multiple: bool, shared: &InFlight) -> Vec<Covered> {
-        let settled = take(&mut self.unsettled, tag, multiple);
-        settled
-            .into_iter()
-            .map(|(tag, delivered)| {
-                let (key, queue) =
-                    delivered.map_or((None, None), |delivered| (delivered.key, delivered.queue));
-                if let Some(key) = &key {
-                    shared.remove(key);
-                }
-                Covered { tag, key, queue }
-            })
-            .collect()
+        take(&mut self.unsettled, tag, multiple, |tag, delivered| {
+            let (key, queue) = delivered.map_or((None, None), |delivered| (delivered.key, delivered.queue));
+            if let Some(key) = &key {
+                shared.remove(key);
+            }
+            Covered { tag, key, queue }
+        })
     }
 
     /// The channel was closed by one side: what was delivered goes back to its queue.
@@ -165,9 +156,14 @@ impl Channel {
 
 /// Takes `tag` out of `map`, or everything up to it; 0 with `multiple` means everything. A single tag that is not there
 /// is given without a value: whoever sent it meant something by it.
-fn take<V>(map: &mut BTreeMap<u64, V>, tag: u64, multiple: bool) -> Vec<(u64, Option<V>)> {
+fn take<V>(
+    map: &mut BTreeMap<u64, V>,
+    tag: u64,
+    multiple: bool,
+    mut covered: impl FnMut(u64, Option<V>) -> Covered,
+) -> Vec<Covered> {
     if !multiple {
-        return vec![(tag, map.remove(&tag))];
+        return vec![covered(tag, map.remove(&tag))];
     }
     let later = match tag.checked_add(1) {
         Some(next) if tag > 0 => map.split_off(&next),
@@ -175,6 +171,6 @@ fn take<V>(map: &mut BTreeMap<u64, V>, tag: u64, multiple: bool) -> Vec<(u64, Op
     };
     std::mem::replace(map, later)
         .into_iter()
-        .map(|(tag, value)| (tag, Some(value)))
+        .map(|(tag, value)| covered(tag, Some(value)))
         .collect()
 }

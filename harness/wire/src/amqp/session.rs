@@ -78,7 +78,7 @@ impl Session {
                 bytes,
                 chan,
                 request: None,
-                steps: step.into_iter().collect(),
+                step,
             });
         };
         match frame.kind {
@@ -106,33 +106,26 @@ impl Session {
             Kind::Header | Kind::Body => {
                 let channel = self.channels.entry(frame.channel).or_default();
                 let header = frame.kind == Kind::Header;
-                let Some(mut content) = channel.pending(direction).take() else {
+                let pending = channel.pending(direction);
+                let expected = |content: &&mut Content| content.has_header() != header;
+                let Some(content) = pending.as_mut().filter(expected) else {
+                    if let Some(content) = pending.take() {
+                        give(content.bytes, None);
+                    }
                     give(frame.bytes.to_vec(), None);
                     return Ok(());
                 };
-                if content.has_header() == header {
-                    give(content.bytes, None);
-                    give(frame.bytes.to_vec(), None);
-                    return Ok(());
-                }
                 let message = if header {
-                    match content.header(frame, &self.settings) {
-                        Ok(message) => message,
-                        Err(error) => {
-                            // The frame itself is still with the splitter.
-                            *channel.pending(direction) = Some(content);
-                            return Err(error);
-                        }
-                    }
+                    // If it cannot be read, the frame itself is still with the splitter.
+                    content.header(frame, &self.settings)?
                 } else {
                     content.body(frame, &self.settings)
                 };
-                match message {
-                    None => *channel.pending(direction) = Some(content),
-                    Some(message) => {
-                        let step = end_content(channel, content.carrier, message, &self.in_flight);
-                        give(content.bytes, Some(step));
-                    }
+                if let Some(message) = message
+                    && let Some(content) = pending.take()
+                {
+                    let step = end_content(channel, content.carrier, message, &self.in_flight);
+                    give(content.bytes, Some(step));
                 }
             }
         }

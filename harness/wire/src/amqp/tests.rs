@@ -142,7 +142,7 @@ impl Talk {
     fn steps(&mut self, direction: Direction, frames: &[AMQPFrame]) -> Vec<Step> {
         self.units(direction, frames)
             .into_iter()
-            .flat_map(|unit| unit.steps)
+            .filter_map(|unit| unit.step)
             .collect()
     }
 

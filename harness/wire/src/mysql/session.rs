@@ -41,28 +41,28 @@ impl Session {
         &mut self,
         packet: &Packet<'_>,
         keys: &dyn KeysInHand,
-    ) -> Result<Vec<Step>, Undecodable> {
+    ) -> Result<Option<Step>, Undecodable> {
         match self.phase {
             Phase::Greeting => return Err(undecodable("a client that speaks before the greeting")),
             Phase::Response => {
                 (self.capabilities, self.schema) = handshake::respond(packet.payload, self.capabilities)?;
                 self.phase = Phase::Login;
-                return Ok(Vec::new());
+                return Ok(None);
             }
-            Phase::Over => return Ok(Vec::new()),
+            Phase::Over => return Ok(None),
             // Proofs have later sequence ids; a client in a hurry may send its first command ahead.
-            Phase::Login if packet.sequence != 0 => return Ok(Vec::new()),
+            Phase::Login if packet.sequence != 0 => return Ok(None),
             Phase::Login | Phase::Commands => {}
         }
         if self.answers.file_wanted() {
             if packet.length == 0 {
                 self.answers.file_sent();
             }
-            return Ok(Vec::new());
+            return Ok(None);
         }
         if packet.sequence != 0 {
             if self.answers.login_wanted() {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             return Err(undecodable(format!(
                 "a command with sequence id {}",
@@ -79,7 +79,7 @@ impl Session {
         if step == Some(Step::DbQuit) {
             self.phase = Phase::Over;
         }
-        Ok(step.into_iter().collect())
+        Ok(step)
     }
 
     /// The number of the last command that is answered.
@@ -95,7 +95,7 @@ impl Session {
     }
 
     /// Takes what the server sends; rewrites the greeting, and the answer to what was refused.
-    pub(super) fn server_sends(&mut self, packet: &mut Packet<'_>) -> Result<Vec<Step>, Undecodable> {
+    pub(super) fn server_sends(&mut self, packet: &mut Packet<'_>) -> Result<Option<Step>, Undecodable> {
         const OK: u8 = 0x00;
         const ERR: u8 = 0xff;
         let step = match (self.phase, packet.payload.first()) {
@@ -120,6 +120,6 @@ impl Session {
                 .answers
                 .take(packet, self.capabilities, &mut self.statements)?,
         };
-        Ok(step.into_iter().collect())
+        Ok(step)
     }
 }

@@ -10,7 +10,7 @@ use harness_model::fault::{Matcher, Trigger};
 use harness_model::name::Name;
 use tokio::sync::{oneshot, watch};
 
-use super::{Recorder, State, Verdict};
+use super::{Action, Recorder, State, Verdict};
 
 /// An armed trigger.
 ///
@@ -165,39 +165,36 @@ impl Drop for Gate {
 }
 
 impl State {
-    /// Counts the events from index `first` on. With `hold`, the unit that they are is held by every gate that it
-    /// fires or that is closed to it.
-    pub(super) fn fire(&mut self, first: usize, mut hold: Option<&mut Hold>) {
+    /// Counts event `n`, the last one. With `hold`, the unit that it is is held by every gate that it fires or that is
+    /// closed to it.
+    pub(super) fn fire(&mut self, n: u64, mut hold: Option<&mut Hold>) {
         let mut about = Vec::new();
+        let Some(event) = self.events.last() else { return };
         for armed in &mut self.gates {
-            let mut stop = None;
-            for event in &self.events[first..] {
-                let seen = armed.matcher.see(event);
-                if seen.count == 0 {
-                    continue;
-                }
-                armed.seen.count.store(armed.matcher.count(), Ordering::Relaxed);
-                if seen.fires {
-                    armed.fired = Some(event.n);
-                }
-                if armed.fired.is_some() && stop.is_none() {
-                    stop = Some((event.n, seen.fires));
-                }
+            let seen = armed.matcher.see(event);
+            if seen.count == 0 {
+                continue;
             }
-            let Some((event, fires)) = stop else { continue };
+            armed.seen.count.store(armed.matcher.count(), Ordering::Relaxed);
+            if seen.fires {
+                armed.fired = Some(n);
+            }
+            if armed.fired.is_none() {
+                continue;
+            }
             let mut goes_first = false;
             if let Some(hold) = &mut hold {
-                goes_first = fires && armed.matcher.trigger().on.is_forwarded();
+                goes_first = seen.fires && armed.matcher.trigger().on.is_forwarded();
                 let (release, released) = oneshot::channel();
-                armed.held.insert(event, release);
+                armed.held.insert(n, release);
                 let fault = armed.fault.clone();
                 about.push(Step::Held {
                     fault: fault.clone(),
-                    event,
+                    event: n,
                 });
                 hold.parts.push(Part {
                     fault,
-                    event,
+                    event: n,
                     forwarded: goes_first.then(|| Arc::clone(&armed.seen)),
                     wait: Wait::Gate {
                         id: armed.id,
@@ -205,14 +202,14 @@ impl State {
                     },
                 });
             }
-            if fires {
-                let change = FaultChange::Fired { by: event };
+            if seen.fires {
+                let change = FaultChange::Fired { by: n };
                 about.push(Step::Fault {
                     id: armed.fault.clone(),
                     change,
                 });
                 if !goes_first {
-                    armed.seen.fired.send_replace(Some(event));
+                    armed.seen.fired.send_replace(Some(n));
                 }
             }
         }
@@ -221,27 +218,29 @@ impl State {
         }
     }
 
-    /// What is to become of the unit that the events from index `first` on are. Gates come before rules.
-    pub(super) fn judge(&mut self, first: usize, refusable: bool, recorder: &Recorder) -> Verdict {
+    /// What is to become of the unit that event `n`, the last one, is. Gates come before rules.
+    pub(super) fn judge(&mut self, n: u64, refusable: bool, recorder: &Recorder) -> Verdict {
+        if self.gates.is_empty() && self.rules.is_empty() {
+            return Verdict::Pass;
+        }
         let mut hold = Hold {
             parts: Vec::new(),
             recorder: recorder.clone(),
         };
-        let end = self.events.len();
-        self.fire(first, Some(&mut hold));
+        self.fire(n, Some(&mut hold));
         if !hold.parts.is_empty() {
             return Verdict::Hold(hold);
         }
-        match self.apply_rules(first..end, refusable) {
+        match self.apply_rules(n, refusable) {
             None => Verdict::Pass,
-            Some((.., super::Action::Drop)) => Verdict::Do(Fate::Dropped),
-            Some((.., super::Action::Refuse(code))) => Verdict::Refuse(code),
-            Some((.., super::Action::Duplicate)) => Verdict::Do(Fate::Duplicated),
-            Some((.., super::Action::Reorder)) => Verdict::Do(Fate::Reordered),
-            Some((fault, event, super::Action::Delay(time))) => {
+            Some((_, Action::Drop)) => Verdict::Do(Fate::Dropped),
+            Some((_, Action::Refuse(code))) => Verdict::Refuse(code),
+            Some((_, Action::Duplicate)) => Verdict::Do(Fate::Duplicated),
+            Some((_, Action::Reorder)) => Verdict::Do(Fate::Reordered),
+            Some((fault, Action::Delay(time))) => {
                 hold.parts.push(Part {
                     fault,
-                    event,
+                    event: n,
                     forwarded: None,
                     wait: Wait::Timer(time),
                 });

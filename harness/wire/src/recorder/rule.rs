@@ -1,6 +1,5 @@
 //! Standing rules: what is done to every unit that matches, without anybody waiting for it.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,34 +98,31 @@ impl Drop for Standing {
 }
 
 impl Active {
-    /// The event for which it takes the unit that `events` are.
-    fn take(&mut self, events: &[Event], refusable: bool) -> Option<u64> {
+    /// Whether it takes the unit that an event is.
+    fn takes(&mut self, event: &Event, refusable: bool) -> bool {
         let spent = self
             .rule
             .limit
             .is_some_and(|limit| self.applied.load(Ordering::Relaxed) >= limit);
-        if spent || (matches!(self.rule.action, Action::Refuse(_)) && !refusable) {
-            return None;
+        let cannot = matches!(self.rule.action, Action::Refuse(_)) && !refusable;
+        if spent || cannot || self.rule.pattern.count(event) == 0 {
+            return false;
         }
-        let event = events.iter().find(|event| self.rule.pattern.count(event) > 0)?;
         self.matches += 1;
-        if !self.matches.is_multiple_of(self.rule.every.max(1)) {
-            return None;
-        }
-        self.applied.fetch_add(1, Ordering::Relaxed);
-        Some(event.n)
+        let takes = self.matches.is_multiple_of(self.rule.every.max(1));
+        self.applied.fetch_add(u64::from(takes), Ordering::Relaxed);
+        takes
     }
 }
 
 impl State {
-    /// The rule for the unit that the events in `unit` are, with the fault and the event. What is done at once is
-    /// recorded at once; the end of a delay is not.
-    pub(super) fn apply_rules(&mut self, unit: Range<usize>, refusable: bool) -> Option<(Name, u64, Action)> {
-        let events = &self.events[unit];
-        let (fault, event, action) = self.rules.iter_mut().find_map(|active| {
-            let event = active.take(events, refusable)?;
-            Some((active.fault.clone(), event, active.rule.action))
-        })?;
+    /// The rule for the unit that event `n`, the last one, is, with the fault. What is done at once is recorded at once;
+    /// the end of a delay is not.
+    pub(super) fn apply_rules(&mut self, n: u64, refusable: bool) -> Option<(Name, Action)> {
+        let event = self.events.last()?;
+        let mut rules = self.rules.iter_mut();
+        let active = rules.find_map(|active| active.takes(event, refusable).then_some(&*active))?;
+        let (fault, action) = (active.fault.clone(), active.rule.action);
         let fate = match action {
             Action::Delay(_) => None,
             Action::Drop | Action::Refuse(_) => Some(Fate::Dropped),
@@ -136,14 +132,14 @@ impl State {
         self.append_fault(match fate {
             None => Step::Held {
                 fault: fault.clone(),
-                event,
+                event: n,
             },
             Some(fate) => Step::Released {
                 fault: fault.clone(),
-                event,
+                event: n,
                 fate,
             },
         });
-        Some((fault, event, action))
+        Some((fault, action))
     }
 }

@@ -14,6 +14,14 @@ fn note(text: &str) -> Step {
     Step::Note { text: text.into() }
 }
 
+fn covered(tag: u64) -> Covered {
+    Covered {
+        tag,
+        key: Some("7".into()),
+        queue: None,
+    }
+}
+
 #[test]
 fn the_file_is_what_is_in_memory_whoever_writes() {
     let folder = tempfile::tempdir().unwrap();
@@ -38,7 +46,7 @@ fn the_file_is_what_is_in_memory_whoever_writes() {
                         bytes: Vec::new(),
                         chan: Some(1),
                         request: None,
-                        steps: vec![step],
+                        step: Some(step),
                     };
                     let mut units = [unit(note("a")), unit(note("b"))];
                     assert_eq!(recorder.record(&link, &mut units).units, 2);
@@ -91,19 +99,22 @@ async fn past_resolves_when_there_are_more() {
 #[test]
 fn units_behind_a_held_one_are_not_recorded_yet() {
     let recorder = Arc::new(Recorder::in_memory());
-    let gate = recorder.arm("f".into(), Trigger::nth(3, Pattern::new(StepKind::Note)));
+    let gate = recorder.arm("f".into(), Trigger::nth(3, Pattern::new(StepKind::Ack)));
     let link = Link {
         svc: "svc".into(),
         conn: 1,
     };
-    let unit = |steps: &[&str]| Unit {
+    let ack = |tags: &[u64]| Step::Ack {
+        covers: tags.iter().map(|&tag| covered(tag)).collect(),
+    };
+    let unit = |tags: &[u64]| Unit {
         bytes: Vec::new(),
         chan: None,
         request: None,
-        steps: steps.iter().map(|step| note(step)).collect(),
+        step: Some(ack(tags)),
     };
-    // The second unit is two steps, and the count passes three in it.
-    let mut units = [unit(&["1"]), unit(&["2", "3"]), unit(&["4"])];
+    // The second unit counts for three, and the count passes three in it.
+    let mut units = [unit(&[1]), unit(&[2, 3, 4]), unit(&[5])];
     let recorded = recorder.record(&link, &mut units);
     assert_eq!(recorded.units, 2);
     let Verdict::Hold(hold) = recorded.verdict else {
@@ -111,17 +122,16 @@ fn units_behind_a_held_one_are_not_recorded_yet() {
     };
     let fired = Step::Fault {
         id: "f".into(),
-        change: FaultChange::Fired { by: 4 },
+        change: FaultChange::Fired { by: 3 },
     };
     let steps: Vec<_> = recorder.since(2).into_iter().map(|event| event.step).collect();
     assert_eq!(
         steps,
         [
-            note("2"),
-            note("3"),
+            ack(&[2, 3, 4]),
             Step::Held {
                 fault: "f".into(),
-                event: 4
+                event: 3
             },
             fired
         ]
@@ -132,9 +142,9 @@ fn units_behind_a_held_one_are_not_recorded_yet() {
         svc: "other".into(),
         conn: 2,
     };
-    let also = recorder.record(&other, &mut [unit(&["5"])]);
+    let also = recorder.record(&other, &mut [unit(&[6])]);
     assert!(matches!(also.verdict, Verdict::Hold(_)));
-    assert_eq!((gate.count(), gate.holding()), (4, 2));
+    assert_eq!((gate.count(), gate.holding()), (5, 2));
     drop(hold);
     assert_eq!(gate.holding(), 1);
     gate.release(Fate::Dropped);
@@ -148,7 +158,7 @@ fn units_behind_a_held_one_are_not_recorded_yet() {
         .collect();
     assert_eq!(
         fates,
-        [(4, Fate::Cut), (7, Fate::Forwarded)],
+        [(3, Fate::Cut), (6, Fate::Forwarded)],
         "only what fired meets the fate"
     );
 
@@ -173,16 +183,12 @@ async fn a_gate_that_lets_its_frame_go_first_says_so_only_then() {
     };
     let (nth, after) = (1, None);
     let gate = recorder.arm("f".into(), Trigger { nth, on, after });
-    let covers = vec![Covered {
-        tag: 1,
-        key: Some("7".into()),
-        queue: None,
-    }];
+    let covers = vec![covered(1)];
     let mut units = [Unit {
         bytes: Vec::new(),
         chan: None,
         request: None,
-        steps: vec![Step::Ack { covers }],
+        step: Some(Step::Ack { covers }),
     }];
     let Verdict::Hold(mut hold) = recorder.record(&link, &mut units).verdict else {
         panic!("nothing is held")

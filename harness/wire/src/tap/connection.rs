@@ -195,7 +195,7 @@ impl Connection {
             bytes: Vec::new(),
             chan: None,
             request: None,
-            steps: vec![step],
+            step: Some(step),
         }];
         let fate = match self.spec.recorder.record(&self.link, &mut connect).verdict {
             // A connection is no request.

@@ -1,10 +1,10 @@
 //! What is under way in one direction of a link that is shaped: recorded, and not delivered yet.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::connection::End;
 use super::outlet::Outlet;
@@ -16,12 +16,13 @@ use crate::recorder::delay;
 const WINDOW: usize = 256 * 1024;
 
 /// A delay line: pieces come out in the order in which they went in, each when it is due.
+///
+/// Both ends of it are parts of one future, which polls first the one that takes and then [`Line::deliver`]. So neither
+/// end has to wake the other, and a line that is not used costs next to nothing.
 #[derive(Debug)]
 pub(super) struct Line {
     queue: Mutex<Queue>,
     clock: Clock,
-    entered: Notify,
-    left: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +42,10 @@ struct Piece {
     shaped: bool,
 }
 
+fn ready_if(condition: bool) -> Poll<()> {
+    if condition { Poll::Ready(()) } else { Poll::Pending }
+}
+
 impl Queue {
     /// The first piece, of this length, has been delivered.
     fn leave(&mut self, length: usize) {
@@ -54,8 +59,6 @@ impl Line {
         Self {
             queue: Mutex::default(),
             clock,
-            entered: Notify::new(),
-            left: Notify::new(),
         }
     }
 
@@ -87,7 +90,6 @@ impl Line {
                 shaped: due > now || length < chunk.len(),
             });
         }
-        self.entered.notify_one();
     }
 
     /// Resolves when there is room for more. Safe to cancel.
@@ -100,11 +102,8 @@ impl Line {
         self.below(1).await;
     }
 
-    /// There is one who waits for room, and one who delivers: a notification is never lost to somebody else.
     async fn below(&self, bytes: usize) {
-        while self.lock().bytes >= bytes {
-            self.left.notified().await;
-        }
+        poll_fn(|_| ready_if(self.lock().bytes < bytes)).await;
     }
 
     /// Delivers for as long as the connection lasts.
@@ -126,7 +125,7 @@ impl Line {
                 shaped,
             }) = front
             else {
-                self.entered.notified().await;
+                poll_fn(|_| ready_if(!self.is_empty())).await;
                 continue;
             };
             let length = bytes.len();
@@ -140,8 +139,7 @@ impl Line {
                 return end;
             }
             self.lock().leave(length);
-            self.left.notify_one();
-            // Whoever receives it has a chance to, before the next one is there.
+            // Whoever receives it has a chance to before the next one is there, and the other end of the line looks again.
             tokio::task::yield_now().await;
         }
     }

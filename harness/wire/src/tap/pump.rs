@@ -1,9 +1,13 @@
 //! One direction of a connection: read, decode, record, and only then forward.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use harness_model::event::{Ending, Fate, Side, Step};
-use tokio::io::{AsyncReadExt, Interest};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
@@ -29,7 +33,7 @@ pub(super) struct Pipe<'a> {
     shapes: View,
     codec: Mutex<Box<dyn Codec>>,
     /// Whether the codec has given up, so that bytes pass unread.
-    opaque: watch::Sender<bool>,
+    opaque: AtomicBool,
     client_ended: watch::Sender<bool>,
     server_ended: watch::Sender<bool>,
 }
@@ -72,7 +76,7 @@ impl<'a> Pipe<'a> {
             frozen,
             shapes,
             codec: Mutex::new((spec.codec)()),
-            opaque: watch::Sender::new(false),
+            opaque: AtomicBool::new(false),
             client_ended: watch::Sender::new(false),
             server_ended: watch::Sender::new(false),
         }
@@ -112,6 +116,10 @@ impl<'a> Pipe<'a> {
         self.codec.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_opaque(&self) -> bool {
+        self.opaque.load(Ordering::Relaxed)
+    }
+
     fn ended(&self, side: Side) -> &watch::Sender<bool> {
         if side == Side::Client {
             &self.client_ended
@@ -147,17 +155,13 @@ impl Lane<'_, '_> {
     async fn take(&mut self) -> Result<(), End> {
         let mut chunk = vec![0; CHUNK];
         loop {
-            let read = tokio::select! {
-                biased;
-                read = self.from.read(&mut chunk) => read.map_err(|_| End::Reset(self.source()))?,
-                () = set(&self.pipe.opaque), if !self.raw => {
-                    self.flush_codec().await?;
-                    continue;
-                }
+            let Some(read) = self.read(&mut chunk).await? else {
+                self.flush_codec().await?;
+                continue;
             };
             match read {
                 0 => break,
-                read if *self.pipe.opaque.borrow() => {
+                read if self.pipe.is_opaque() => {
                     self.flush_codec().await?;
                     self.out.extend_from_slice(&chunk[..read]);
                     self.write().await?;
@@ -181,12 +185,27 @@ impl Lane<'_, '_> {
         Ok(())
     }
 
+    /// Reads what comes next. `None` if meanwhile the other direction has found out that the connection is opaque, and
+    /// what the codec has kept is to be passed.
+    async fn read(&mut self, chunk: &mut [u8]) -> Result<Option<usize>, End> {
+        let source = self.source();
+        let read = poll_fn(|context| {
+            let mut buffer = ReadBuf::new(chunk);
+            match Pin::new(&mut *self.from).poll_read(context, &mut buffer) {
+                Poll::Ready(read) => Poll::Ready(read.map(|()| Some(buffer.filled().len()))),
+                Poll::Pending if !self.raw && self.pipe.is_opaque() => Poll::Ready(Ok(None)),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        read.await.map_err(|_| End::Reset(source))
+    }
+
     /// Forwards what the codec has kept of an incomplete unit.
     async fn flush_codec(&mut self) -> Result<(), End> {
         if !self.raw {
             let rest = self.pipe.codec().leftover(self.direction);
             self.out.extend_from_slice(&rest);
-            self.raw = *self.pipe.opaque.borrow();
+            self.raw = self.pipe.is_opaque();
         }
         self.write().await
     }
@@ -207,7 +226,9 @@ impl Lane<'_, '_> {
                 why: undecodable.why,
             };
             self.pipe.spec.recorder.step(self.pipe.link, step);
-            self.pipe.opaque.send_replace(true);
+            self.pipe.opaque.store(true, Ordering::Relaxed);
+            // The other direction is a part of the same task: it looks at this when the task goes on.
+            tokio::task::yield_now().await;
             self.flush_codec().await?;
         }
         Ok(())

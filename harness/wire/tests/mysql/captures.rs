@@ -10,7 +10,7 @@ use crate::support::{capture, capture_names, captures_folder, decode};
 fn render(units: &[(Direction, Unit)]) -> String {
     let mut text = String::new();
     for (direction, unit) in units {
-        for step in &unit.steps {
+        if let Some(step) = &unit.step {
             let mark = match direction {
                 Direction::ToServer => '>',
                 Direction::ToClient => '<',

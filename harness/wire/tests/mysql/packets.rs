@@ -53,7 +53,7 @@ fn a_unit_is_a_packet() {
     let units = push(&mut talk, Direction::ToClient, &packets.concat());
     let bytes: Vec<_> = units.iter().map(|unit| unit.bytes.clone()).collect();
     assert_eq!(bytes, packets);
-    let steps: Vec<_> = units.iter().map(|unit| unit.steps.len()).collect();
+    let steps: Vec<_> = units.iter().map(|unit| unit.step.iter().count()).collect();
     assert_eq!(steps, [0, 0, 0, 1], "only the last packet completes the answer");
 }
 
@@ -89,7 +89,7 @@ fn a_long_command_is_one_statement_on_its_first_piece() {
         let mut sql = query("UPDATE t SET n = 7 -- ");
         sql.resize(length, b'x');
         let units = push(&mut talk, Direction::ToServer, &fragments(0, &sql));
-        let steps: Vec<_> = units.iter().map(|unit| unit.steps.len()).collect();
+        let steps: Vec<_> = units.iter().map(|unit| unit.step.iter().count()).collect();
         assert_eq!((steps[0], steps.iter().sum::<usize>()), (1, 1), "{length}");
         assert!(units.iter().all(|unit| unit.bytes.len() <= MIB), "{length}");
         let sequence = u8::try_from(length / FULL + 1).unwrap();
@@ -114,7 +114,7 @@ fn a_long_row_is_one_row_even_if_it_looks_like_an_end() {
         assert!(
             units
                 .iter()
-                .all(|unit| unit.bytes.len() <= 1 << 16 && unit.steps.is_empty())
+                .all(|unit| unit.bytes.len() <= 1 << 16 && unit.step.is_none())
         );
         let end = talk.rest(&[b"\x011", &ok_as_eof(0)]);
         assert_eq!(end, [db_ok(Verb::Select, 2, false)], "{length}");
@@ -130,7 +130,7 @@ fn a_packet_that_claims_much_is_not_waited_for() {
     let mut units = Vec::new();
     talk.codec.push(Direction::ToServer, &bytes, &mut units).unwrap();
     assert_eq!(
-        (units.len(), units[0].bytes.len(), units[0].steps.len()),
+        (units.len(), units[0].bytes.len(), units[0].step.iter().count()),
         (1, MIB, 1)
     );
     assert_eq!(talk.codec.leftover(Direction::ToServer).len(), 10);

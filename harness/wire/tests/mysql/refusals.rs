@@ -47,7 +47,7 @@ fn requests(talk: &mut Talk, bytes: &[u8]) -> Vec<Option<u64>> {
 fn answered(talk: &mut Talk, payload: &[u8]) -> (Vec<u8>, Vec<Step>) {
     let units = push(talk, Direction::ToClient, &packet(1, payload));
     let [unit] = &units[..] else { panic!("{units:?}") };
-    (unit.bytes.clone(), unit.steps.clone())
+    (unit.bytes.clone(), unit.step.clone().into_iter().collect())
 }
 
 #[test]

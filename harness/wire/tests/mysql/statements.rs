@@ -211,7 +211,7 @@ fn a_statement_is_about_what_its_service_has_in_hand_right_then() {
         let mut units = Vec::new();
         let sent = packet(0, &query("DELETE FROM t WHERE n IN (10, 9, 8)"));
         codec.push(Direction::ToServer, &sent, &mut units).unwrap();
-        let keys = units[0].steps[0].keys();
+        let keys = units[0].step.as_ref().unwrap().keys();
         keys.into_iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(about(), [""; 0]);

@@ -231,7 +231,7 @@ impl Talk {
             units.iter().map(|unit| unit.bytes.len()).sum::<usize>(),
             bytes.len()
         );
-        Ok(units.into_iter().flat_map(|unit| unit.steps).collect())
+        Ok(units.into_iter().filter_map(|unit| unit.step).collect())
     }
 
     pub(crate) fn client(&mut self, sequence: u8, payload: &[u8]) -> Vec<Step> {

@@ -42,7 +42,7 @@ fn decode(chunks: &[Chunk], options: AmqpOptions) -> Vec<(Direction, Unit)> {
 }
 
 fn steps(units: &[(Direction, Unit)]) -> impl Iterator<Item = &Step> {
-    units.iter().flat_map(|(_, unit)| &unit.steps)
+    units.iter().filter_map(|(_, unit)| unit.step.as_ref())
 }
 
 fn passed(units: &[(Direction, Unit)], direction: Direction) -> Vec<u8> {
@@ -107,7 +107,7 @@ fn the_steps_are_those_that_another_decoder_finds() {
             let found = units
                 .iter()
                 .filter(|unit| unit.0 == direction)
-                .flat_map(|unit| &unit.1.steps);
+                .filter_map(|unit| unit.1.step.as_ref());
             assert_eq!(
                 found.map(Step::kind).collect::<Vec<_>>(),
                 expected,

@@ -97,12 +97,12 @@ impl Codec for Lines {
             }
             let line: Vec<u8> = rest.drain(..=end).collect();
             let text = String::from_utf8_lossy(line.trim_ascii_end());
-            let steps = (self.meaning)(direction, &text).into_iter().collect();
+            let step = (self.meaning)(direction, &text);
             units.push(Unit {
                 bytes: line,
                 chan: None,
                 request: None,
-                steps,
+                step,
             });
         }
         Ok(())

@@ -24,7 +24,7 @@ fn contents_are_whole_units_even_when_channels_interleave() {
     let units = talk.units(Direction::ToServer, &sent);
     let seen: Vec<_> = units
         .iter()
-        .map(|unit| (unit.chan, unit.steps[0].kind().to_string()))
+        .map(|unit| (unit.chan, unit.step.as_ref().unwrap().kind().to_string()))
         .collect();
     let expected = [(None, "heartbeat"), (Some(2), "publish"), (Some(1), "publish")];
     assert_eq!(seen, expected.map(|(chan, kind)| (chan, kind.to_owned())));
@@ -33,7 +33,7 @@ fn contents_are_whole_units_even_when_channels_interleave() {
         .flat_map(bytes)
         .collect();
     assert_eq!(units[2].bytes, whole);
-    let Step::Publish { message: seen, .. } = &units[2].steps[0] else {
+    let Step::Publish { message: seen, .. } = units[2].step.as_ref().unwrap() else {
         panic!("{units:?}")
     };
     assert_eq!(*seen, message("x", "k", body, Some("12")));
@@ -61,7 +61,7 @@ fn frames_out_of_place_pass_without_a_step() {
         assert!(
             units
                 .iter()
-                .flat_map(|unit| &unit.steps)
+                .filter_map(|unit| unit.step.as_ref())
                 .all(|step| matches!(step, Step::Ack { .. }))
         );
     }

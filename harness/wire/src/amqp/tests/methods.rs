@@ -75,8 +75,8 @@ fn a_connection_is_led_to_its_virtual_host_and_opened() {
     ] {
         let units = talk.units(direction, &frames);
         assert_eq!(
-            (units.len(), units[0].chan, &units[0].steps[..]),
-            (1, None, &[step][..])
+            (units.len(), units[0].chan, &units[0].step),
+            (1, None, &Some(step))
         );
     }
 }
