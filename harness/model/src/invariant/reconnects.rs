@@ -68,7 +68,7 @@ fn storm(case: &Case<'_>, service: &Name, to: Backend) -> Option<Finding> {
     let mut from = 0;
     let mut worst: Option<(usize, Moment, Moment)> = None;
     for (i, dialled) in vain.iter().enumerate() {
-        while dialled.at - vain[from].at >= WINDOW {
+        while dialled.at.saturating_sub(vain[from].at) >= WINDOW {
             from += 1;
         }
         let count = i + 1 - from;
@@ -83,7 +83,7 @@ fn storm(case: &Case<'_>, service: &Name, to: Backend) -> Option<Finding> {
         "{service} dialled the {} {count} times within {} ms, from #{} to #{}, and did not get through; a service that waits \
          in between makes at most {} for {}",
         word(to),
-        (last.at - first.at) / 1_000_000,
+        last.at.saturating_sub(first.at) / 1_000_000,
         first.n,
         last.n,
         each * connections + ASKED,

@@ -4,7 +4,7 @@ use harness_model::event::{Backend, Ending, Event, FaultChange, Side, Step};
 use harness_model::name::Key;
 
 use crate::change::{events, forget, insert, of, say, steps, wait};
-use crate::mutations::Mutation;
+use crate::left::Mutation;
 
 /// One thing wrong at a time; what no rule finds is fine.
 pub(crate) const IN_AN_OUTAGE: &[Mutation] = &[

@@ -8,7 +8,7 @@ use crate::event::{Backend, Event, Fate, Step};
 use crate::evidence::{EndState, Evidence};
 use crate::fault::{FaultKind, Target};
 use crate::invariant::testing::{Trial, accepted, found};
-use crate::invariant::{ALL, judge, waivers};
+use crate::invariant::{ALL, Case, judge, measures, waivers};
 use crate::ledger::Ledger;
 use crate::verdict::Kind;
 
@@ -180,37 +180,44 @@ fn a_trial_without_any_evidence_is_invalid_and_not_passed() {
     );
 }
 
-/// The events at these places of the sample, renumbered.
-fn some(keep: &[usize]) -> Evidence {
-    let sample = sample().evidence();
-    let events = sample.ledger.events();
+/// The events at these places of a bad trial, renumbered, at times that make no sense.
+fn some(rule: usize, keep: &[usize]) -> Evidence {
+    let planted = planted(ALL[rule % ALL.len()].id).evidence();
+    let events = planted.ledger.events();
     let picked = keep.iter().zip(1..).map(|(i, n)| Event {
         n,
-        at: n,
+        at: (*i as u64) << (i % 40),
         ..events[i % events.len()].clone()
     });
     Evidence {
         ledger: Ledger::from_events(picked.collect()),
-        ..sample
+        ..planted
     }
 }
 
 proptest! {
     #[test]
-    fn no_evidence_makes_a_judge_panic(keep in proptest::collection::vec(0_usize..200, 0..120), ended in any::<bool>()) {
-        let mut evidence = some(&keep);
+    fn no_evidence_makes_a_judge_panic(
+        rule in 0_usize..100,
+        keep in proptest::collection::vec(0_usize..400, 0..160),
+        ended in any::<bool>(),
+    ) {
+        let mut evidence = some(rule, &keep);
         if !ended {
             evidence.end = EndState::default();
         }
         for finding in judge(&evidence) {
             prop_assert!(!finding.what.is_empty());
-            prop_assert!(finding.events.iter().all(|n| (1..=200).contains(n)), "{finding:?}");
+            prop_assert!(finding.events.iter().all(|n| (1..=400).contains(n)), "{finding:?}");
         }
+        measures(&Case::new(&evidence));
     }
 
     #[test]
-    fn a_ledger_that_ends_early_is_never_a_panic(length in 0_usize..200) {
-        let keep: Vec<_> = (0..length.min(sample().evidence().ledger.events().len())).collect();
-        prop_assert!(judge(&some(&keep)).iter().all(|finding| !finding.rule.is_empty()));
+    fn a_ledger_that_ends_early_is_never_a_panic(rule in 0_usize..100, length in 0_usize..400) {
+        let mut evidence = planted(ALL[rule % ALL.len()].id).evidence();
+        let events = evidence.ledger.events();
+        evidence.ledger = Ledger::from_events(events[..length.min(events.len())].to_vec());
+        prop_assert!(judge(&evidence).iter().all(|finding| !finding.rule.is_empty()));
     }
 }
