@@ -24,6 +24,7 @@ catalogue! {
         killed_at_a_random_step,
         killed_at_rejection,
         killed_at_retry,
+        killed_idle,
         killed_mid_flight,
         killed_twice,
         killed_under_quorum_queues,

@@ -21,6 +21,7 @@ use harness_model::seed::Seed;
 use harness_model::verdict::{Kind, Verdict};
 use tokio::runtime::Runtime;
 
+use crate::busy::Busy;
 use crate::cancel::Cancel;
 use crate::config::Settings;
 use crate::exit::{Exit, Refusal};
@@ -32,7 +33,7 @@ use crate::report::{Finished, Reporter};
 use crate::run::{self, Planned, Summary};
 use crate::scenario::Scenario;
 use crate::trial::{self, Limits, Shared};
-use crate::{logging, store};
+use crate::{bound, logging, store};
 use args::{Cli, Command, Format, HowArgs};
 
 /// The command line's `main`.
@@ -92,8 +93,14 @@ impl Command {
             Self::Run(args) => {
                 args.target.merge(&mut settings);
                 let seed = args.seed.unwrap_or_else(|| settings.run_seed(&entropy()));
-                let planned = run::plan(kit.catalogue(), &args.filters, args.exact, seed)?;
-                Ok(run(kit, &mut settings, &planned, seed, args.how, out)?.exit)
+                let planned = run::plan(kit.catalogue(), &args.filters, args.exact, seed, args.rounds)?;
+                let load = Busy::start(args.busy);
+                let summary = run(kit, &mut settings, &planned, seed, args.how, out)?;
+                drop(load);
+                if args.rounds > 1 {
+                    writeln!(out, "{}", bound::sentence(&summary.finished)).map_err(unwritable)?;
+                }
+                Ok(summary.exit)
             }
             Self::List { filters, format } => list(kit.catalogue(), &filters, format, out),
             Self::Images(target) => {
@@ -352,7 +359,7 @@ fn reproduce<K: Commands>(
     let (about, verdict) = (store::read_about(dir)?, store::read_verdict(dir)?);
     let scenarios = scenarios(kit, &about.scenario);
     let named = std::slice::from_ref(&about.scenario);
-    let mut planned = run::plan(&scenarios, named, true, about.seed)?;
+    let mut planned = run::plan(&scenarios, named, true, about.seed, 1)?;
     planned[0].seed = about.seed;
     let scenario = planned[0].scenario;
     planned.extend((1..times).map(|_| Planned {

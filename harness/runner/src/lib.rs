@@ -16,6 +16,8 @@
 //! Deliberately not done: a trial is never retried, a verdict is never softened, and nothing of a scenario runs
 //! outside [`trial`].
 
+mod bound;
+mod busy;
 pub mod cancel;
 pub mod cli;
 pub mod config;

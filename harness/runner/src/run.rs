@@ -48,8 +48,8 @@ pub fn selects(filters: &[String], exact: bool, name: &str) -> bool {
     filters.is_empty() || filters.iter().any(selected)
 }
 
-/// The selected scenarios, each with the seed that follows from the run's seed and its name, in an order that follows
-/// from the run's seed.
+/// The selected scenarios, `rounds` times, each with the seed that follows from the run's seed, its name and the round,
+/// in an order that follows from the run's seed.
 ///
 /// # Errors
 /// Nothing is selected; the hint names what comes closest.
@@ -58,20 +58,30 @@ pub fn plan<'a, C>(
     filters: &[String],
     exact: bool,
     seed: Seed,
+    rounds: u32,
 ) -> Result<Vec<Planned<'a, C>>, Refusal> {
-    let mut planned: Vec<_> = catalogue
+    let mut selected: Vec<_> = catalogue
         .iter()
         .filter(|scenario| selects(filters, exact, scenario.name))
-        .map(|scenario| Planned {
-            scenario,
-            seed: seed.derive(scenario.name),
-        })
         .collect();
-    if planned.is_empty() {
+    if selected.is_empty() {
         return Err(nothing(catalogue, filters));
     }
-    let order = seed.derive("order");
-    planned.sort_by_key(|planned| (order.derive(planned.scenario.name), planned.scenario.name));
+    let mut planned = Vec::new();
+    for round in 1..=rounds {
+        // The first round is the one that a run without rounds has.
+        let seed = if round == 1 {
+            seed
+        } else {
+            seed.derive(&format!("round-{round}"))
+        };
+        let order = seed.derive("order");
+        selected.sort_by_key(|scenario| (order.derive(scenario.name), scenario.name));
+        planned.extend(selected.iter().map(|scenario| Planned {
+            scenario,
+            seed: seed.derive(scenario.name),
+        }));
+    }
     Ok(planned)
 }
 

@@ -94,6 +94,12 @@ pub(super) struct RunArgs {
     /// Seed of the run; decides order, workload and schedule
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<Seed>,
+    /// How often everything is run, each time with other seeds
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) rounds: u32,
+    /// Keep so many cores busy meanwhile, to see what a loaded machine changes
+    #[arg(long, value_name = "CORES", default_value_t = 0)]
+    pub(super) busy: usize,
     #[command(flatten)]
     pub(super) target: TargetArgs,
     #[command(flatten)]
@@ -253,6 +259,7 @@ fn after_help() -> String {
         harness                               every scenario\n  \
         harness --seed 3 broker::             scenarios with `broker::` in their name, as seed 3 has them\n  \
         harness run --image tags=tags:dev     with another image for one role\n  \
+        harness run --rounds 4 --busy 1       everything four times, with one core busy\n  \
         harness reproduce target/harness/latest/broker.kill --times 10\n  \
         harness mutants --runs 3              whether planted bugs are noticed; see harness mutants --help\n\nExit codes:\n"
         .to_owned();

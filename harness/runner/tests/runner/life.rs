@@ -317,7 +317,7 @@ async fn each_trial_has_a_log_of_its_own() {
 #[test]
 fn seeds_and_order_follow_from_the_seed_of_the_run() {
     let plan = |seed| {
-        let planned = run::plan(MemoryKit.catalogue(), &[], false, Seed(seed)).unwrap();
+        let planned = run::plan(MemoryKit.catalogue(), &[], false, Seed(seed), 1).unwrap();
         planned
             .iter()
             .map(|planned| (planned.scenario.name, planned.seed))
@@ -329,7 +329,7 @@ fn seeds_and_order_follow_from_the_seed_of_the_run() {
     let sets = [plan(3), plan(4)].map(|plan| plan.iter().map(|trial| trial.0).collect::<BTreeSet<_>>());
     assert_eq!(sets[0], sets[1]);
     // A filter changes neither.
-    let few = run::plan(MemoryKit.catalogue(), &["judge::*".to_owned()], false, Seed(3)).unwrap();
+    let few = run::plan(MemoryKit.catalogue(), &["judge::*".to_owned()], false, Seed(3), 1).unwrap();
     let few: Vec<_> = few
         .iter()
         .map(|planned| (planned.scenario.name, planned.seed))
@@ -339,4 +339,13 @@ fn seeds_and_order_follow_from_the_seed_of_the_run() {
         .filter(|trial| trial.0.starts_with("judge::"))
         .collect();
     assert_eq!(few, all);
+    // Another round is other seeds of the same scenarios; the first one stays what it was.
+    let rounds = run::plan(MemoryKit.catalogue(), &[], false, Seed(3), 2).unwrap();
+    let rounds: Vec<_> = rounds
+        .iter()
+        .map(|planned| (planned.scenario.name, planned.seed))
+        .collect();
+    let (first, second) = rounds.split_at(rounds.len() / 2);
+    assert_eq!(first, plan(3));
+    assert!(second.iter().all(|trial| !first.contains(trial)));
 }
