@@ -1,7 +1,6 @@
 //! What may be wrong with what happens in a trial, and which rules have to say so.
 
 use harness_model::event::{Backend, Covered, Ending, Event, Side, Step, StepKind, Verb};
-use harness_model::evidence::Evidence;
 use harness_model::fault::{FaultKind, Target};
 use harness_model::name::Name;
 
