@@ -1,7 +1,7 @@
 //! The scenarios of the crash grid, made from their points when they are asked for.
 //!
-//! All of them inject one report, that of the canary: it is public and has tags, so that it goes through every queue and
-//! has every effect. A point is known to its body by the name of its scenario.
+//! All of them inject one report and the same: it is public and has tags, so that it goes through every queue and has
+//! every effect. A point is known to its body by the name of its scenario.
 
 use std::time::Duration;
 
@@ -16,8 +16,10 @@ use crate::Scenario;
 use crate::cx::Cx;
 use crate::fault::ask::{Fault, cut, in_state, kill, nth, publish};
 use crate::scenario::{Builder, secs};
-use crate::workload::{self, Workload};
+use crate::workload::{Workload, named};
 
+/// The report.
+const REPORT: &str = "english-bin";
 /// Longest time for everything to come to rest after the crash.
 const REST: Duration = secs(60);
 /// A minute for the crash to happen, one to come to rest, and the restart of a backend in between.
@@ -48,9 +50,9 @@ pub(crate) fn point(point: &Point) -> Scenario {
 /// The report of this course.
 fn report(course: Course) -> Workload {
     match course {
-        Course::Straight => workload::canary(),
-        Course::Retried => workload::canary().rows_later(),
-        Course::Rejected => workload::canary().without_rows(),
+        Course::Straight => named(REPORT),
+        Course::Retried => named(REPORT).rows_later(),
+        Course::Rejected => named(REPORT).without_rows(),
     }
 }
 
