@@ -165,10 +165,11 @@ impl Tap {
     /// Makes the link carry bytes badly until the returned guard is dropped: in both directions of all connections, also
     /// of those that come later. Of several shapes the latest counts.
     ///
-    /// Jitter is drawn from `seed`, in a stream of its own for each direction of each connection. The ledger says when
-    /// bytes reached the tap; they are delivered later, in order, and several of them are under way at the same time. An
-    /// end of stream keeps its place behind them. A reset does not: with it, as with [`Tap::cut`], what is still under
-    /// way is lost. Nothing is delivered while the link is half open.
+    /// Bandwidth is that of each connection. Jitter is drawn from `seed`, in a stream of its own for each direction of
+    /// each connection. The ledger says when bytes reached the tap; they are delivered later, in order, and up to 256 KiB
+    /// of them are under way in a direction at the same time. An end of stream keeps its place behind them. A reset does
+    /// not: with it, as with [`Tap::cut`], what is still under way is lost. Nothing is delivered while the link is half
+    /// open.
     pub fn shape(&self, shape: Shape, seed: Seed) -> Shaping {
         self.shapes.add(shape, seed)
     }
