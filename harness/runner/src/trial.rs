@@ -16,14 +16,14 @@
 
 mod course;
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use harness_model::event::{Step, StepKind};
+use harness_model::event::StepKind;
 use harness_model::evidence::Evidence;
+use harness_model::invariant;
 use harness_model::seed::Seed;
 use harness_model::topology::Setup;
 use harness_model::verdict::{Finding, Kind, Timings, Verdict};
@@ -317,7 +317,7 @@ async fn live<E: Environment>(
     verdict.timings = trial.timings();
     if let Some(collected) = &collected {
         about.facts = collected.facts.clone();
-        verdict.measures = measures(&collected.evidence);
+        verdict.measures = invariant::measures(&invariant::Case::new(&collected.evidence));
     }
     if let Err(error) = store::write_verdict(&trial.dir, about, &verdict) {
         let (timings, measures) = (verdict.timings, verdict.measures);
@@ -411,16 +411,4 @@ pub(crate) fn judge(judge: Judge, evidence: &Evidence) -> Vec<Finding> {
             format!("the judge panicked: {message}"),
         )]
     })
-}
-
-/// Numbers that are kept whatever the verdict.
-fn measures(evidence: &Evidence) -> BTreeMap<String, u64> {
-    let events = evidence.ledger.events();
-    let recovery = events.iter().filter_map(|event| match event.step {
-        Step::Recovered { ms, .. } => Some(ms),
-        _ => None,
-    });
-    let mut measures = BTreeMap::from([("events".to_owned(), events.len() as u64)]);
-    measures.extend(recovery.max().map(|ms| ("recovery_ms".to_owned(), ms)));
-    measures
 }

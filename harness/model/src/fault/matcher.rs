@@ -191,6 +191,8 @@ impl Memory {
     fn database(&mut self, state: MessageState, conn: u32, step: &Step) -> Vec<Key> {
         use MessageState as M;
         match step {
+            // A setting may have a report's number for its value by chance.
+            Step::Statement { verb: Verb::Set, .. } => Vec::new(),
             Step::Statement { verb, keys, .. } => {
                 let first: Vec<_> = keys
                     .iter()
