@@ -239,7 +239,8 @@ pub(crate) fn state() -> Result<Paths, Refusal> {
     Paths::of_user().map_err(|error| Refusal::config(error.to_string()))
 }
 
-/// The topology, with the overrides of images and what services are given besides in it, and the folder that its paths are relative to.
+/// The topology, with the overrides of images and what services are given besides in it, and the folder that its paths
+/// are relative to.
 pub(crate) fn read_topology(settings: &Settings) -> Result<(Topology, Utf8PathBuf), Refusal> {
     let path = settings
         .under_test
