@@ -43,7 +43,8 @@ async fn naive(cx: &mut Cx) -> Outcome {
     leaves_rows(cx, "italian-street-light").await
 }
 
-/// A report, public and with tags, goes in, and the number of its rows is not zero: in the table of analyses, and in that of links to tags.
+/// A report, public and with tags, goes in, and the number of its rows is not zero: in the table of analyses, and in
+/// that of links to tags.
 async fn leaves_rows(cx: &Cx, report: &'static str) -> Outcome {
     let reports = cx.pipeline().inject(workload::named(report)).await?;
     let seqs: Vec<_> = reports.keys().iter().filter_map(Key::seq).collect();
