@@ -12,7 +12,7 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
 async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let missing = cx.fault(unbind("analysed").when(in_state(P0, "analyzer").of_report(1)))?;
-    let reports = pipeline.inject(reports(1)).await?;
+    let reports = pipeline.inject(named("english-bin")).await?;
     let missing = missing.bitten().await?;
     pipeline.until(nth(1, returned().by("analyzer")), secs(30)).await?;
     missing.heal().await?;
