@@ -74,7 +74,8 @@ where
     }
 }
 
-/// Lets time pass: a fault lasts as long as its scenario says, and nothing announces that.
+/// Lets time pass, where its length is what is asked for: a fault lasts as long as its scenario says, and an endpoint that
+/// is watched is asked at a pace. Nothing may be awaited with it.
 pub async fn pass(time: Duration) {
     tokio::time::sleep_until(Instant::now() + time).await;
 }
