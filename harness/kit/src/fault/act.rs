@@ -74,6 +74,27 @@ impl Scene {
         self.world.recorder.with(|events| events.get(index).cloned())
     }
 
+    /// The proof that a fault bit: the first event after number `from` that `is` it, with `what` it shows.
+    ///
+    /// # Errors
+    /// Invalid when there is none `within` the time, saying that `nobody` was touched.
+    pub(super) async fn bite(
+        &self,
+        from: u64,
+        within: Duration,
+        what: &str,
+        nobody: &str,
+        is: impl Fn(&Event) -> bool,
+    ) -> Proof {
+        match self.event(from, within, is).await {
+            Some(n) => Ok(format!("{what}, event {n}")),
+            None => Err(Failure::invalid(format!(
+                "{nobody} within {} s",
+                within.as_secs()
+            ))),
+        }
+    }
+
     /// Waits for the first event after number `from` that `is` what it is awaited for, and gives its number; none within
     /// the time is none.
     pub(super) async fn event(

@@ -49,14 +49,15 @@ impl Act for Alarm {
                 .raise(&world.engine, &broker)
                 .await
                 .map_err(|error| refused(&error))?;
-            let blocked = scene.event(from, DEADLINE, |event| matches!(event.step, Step::Blocked { .. }));
-            match blocked.await {
-                Some(n) => Ok(format!("connection.blocked, event {n}")),
-                None => Err(Failure::invalid(format!(
-                    "no publisher was blocked within {} s",
-                    DEADLINE.as_secs()
-                ))),
-            }
+            scene
+                .bite(
+                    from,
+                    DEADLINE,
+                    "connection.blocked",
+                    "no publisher was blocked",
+                    |event| matches!(event.step, Step::Blocked { .. }),
+                )
+                .await
         }
         .boxed()
     }

@@ -37,27 +37,28 @@ impl Act for Permissions {
         async {
             let from = scene.world.recorder.len();
             Self::set(scene, false).await?;
-            let refused = scene.event(from, DEADLINE, |event| {
-                // The harness has the same user; that it is refused shows nothing of the services.
-                event.svc.as_ref().is_some_and(|svc| *svc != HARNESS)
-                    && matches!(
-                        event.step,
-                        Step::ChannelClosed {
-                            code: ACCESS_REFUSED,
-                            ..
-                        } | Step::AmqpClosed {
-                            code: ACCESS_REFUSED,
-                            ..
-                        }
-                    )
-            });
-            match refused.await {
-                Some(n) => Ok(format!("refused with {ACCESS_REFUSED}, event {n}")),
-                None => Err(Failure::invalid(format!(
-                    "nobody was refused within {} s",
-                    DEADLINE.as_secs()
-                ))),
-            }
+            scene
+                .bite(
+                    from,
+                    DEADLINE,
+                    &format!("refused with {ACCESS_REFUSED}"),
+                    "nobody was refused",
+                    |event| {
+                        // The harness has the same user; that it is refused shows nothing of the services.
+                        event.svc.as_ref().is_some_and(|svc| *svc != HARNESS)
+                            && matches!(
+                                event.step,
+                                Step::ChannelClosed {
+                                    code: ACCESS_REFUSED,
+                                    ..
+                                } | Step::AmqpClosed {
+                                    code: ACCESS_REFUSED,
+                                    ..
+                                }
+                            )
+                    },
+                )
+                .await
         }
         .boxed()
     }

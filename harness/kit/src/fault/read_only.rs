@@ -34,22 +34,23 @@ impl Act for ReadOnly {
         async {
             let from = scene.world.recorder.len();
             set(scene, true).await?;
-            let refused = scene.event(from, DEADLINE, |event| {
-                matches!(
-                    event.step,
-                    Step::DbErr {
-                        code: OPTION_PREVENTS_STATEMENT,
-                        ..
-                    }
+            scene
+                .bite(
+                    from,
+                    DEADLINE,
+                    &format!("refused with {OPTION_PREVENTS_STATEMENT}"),
+                    "no statement was refused",
+                    |event| {
+                        matches!(
+                            event.step,
+                            Step::DbErr {
+                                code: OPTION_PREVENTS_STATEMENT,
+                                ..
+                            }
+                        )
+                    },
                 )
-            });
-            match refused.await {
-                Some(n) => Ok(format!("refused with {OPTION_PREVENTS_STATEMENT}, event {n}")),
-                None => Err(Failure::invalid(format!(
-                    "no statement was refused within {} s",
-                    DEADLINE.as_secs()
-                ))),
-            }
+                .await
         }
         .boxed()
     }

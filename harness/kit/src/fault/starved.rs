@@ -44,22 +44,23 @@ impl Act for Starved {
                 .await
                 .map_err(|error| refused(&error))?;
             *self.occupied.lock().await = Some(occupied);
-            let limited = scene.event(from, DEADLINE, |event| {
-                matches!(
-                    event.step,
-                    Step::DbErr {
-                        code: USER_LIMIT_REACHED,
-                        ..
-                    }
+            scene
+                .bite(
+                    from,
+                    DEADLINE,
+                    &format!("refused with {USER_LIMIT_REACHED}"),
+                    "nobody was refused",
+                    |event| {
+                        matches!(
+                            event.step,
+                            Step::DbErr {
+                                code: USER_LIMIT_REACHED,
+                                ..
+                            }
+                        )
+                    },
                 )
-            });
-            match limited.await {
-                Some(n) => Ok(format!("refused with {USER_LIMIT_REACHED}, event {n}")),
-                None => Err(Failure::invalid(format!(
-                    "nobody was refused within {} s",
-                    DEADLINE.as_secs()
-                ))),
-            }
+                .await
         }
         .boxed()
     }
