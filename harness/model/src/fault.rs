@@ -4,6 +4,7 @@
 //! of the ledger. (How long a frame is delayed or how slow a link is are properties of a fault, not of its start.)
 
 mod matcher;
+mod states;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use crate::name::Name;
 use crate::seed::Seed;
 
 pub use self::matcher::{Matcher, Seen};
+pub use self::states::Work;
 pub use self::trigger::{MessageState, On, Pattern, Phase, Trigger};
 
 /// What a fault is aimed at.

@@ -6,8 +6,9 @@
 //! where in the ledger it was last seen. Which fault was in force is added in one place, `context`. None of them panics
 //! or stops another one, whatever the evidence is.
 //!
-//! [`judge`] runs all of [`ALL`] that the plan does not waive.
+//! [`judge`] runs all of [`ALL`] that the plan does not waive. [`Account`] tells people what judges have to go by.
 
+mod account;
 mod ack;
 mod atomic;
 mod case;
@@ -46,6 +47,7 @@ use std::fmt;
 use crate::evidence::{Evidence, Plan};
 use crate::verdict::{Finding, Kind};
 
+pub use account::{Account, Given, InForce, Life, Point, Sent, Stage};
 pub use case::Case;
 pub use measures::measures;
 

@@ -34,7 +34,7 @@ pub struct Seen {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Memory {
+pub(super) struct Memory {
     /// Reports that the service was given and has not mentioned to the database since.
     fresh: BTreeSet<Key>,
     databases: BTreeMap<u32, Session>,
@@ -148,7 +148,7 @@ fn is_phase(step: &Step, fault: &Name, phase: Phase) -> bool {
 
 impl Memory {
     /// The messages that come into `state` with this event of the service. Every event has to be shown, whatever it is.
-    fn state(&mut self, state: MessageState, event: &Event) -> Vec<Key> {
+    pub(super) fn state(&mut self, state: MessageState, event: &Event) -> Vec<Key> {
         use MessageState as M;
         let channel = (event.conn.unwrap_or_default(), event.chan.unwrap_or_default());
         match &event.step {

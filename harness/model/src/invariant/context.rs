@@ -74,7 +74,7 @@ fn last<'a>(case: &Case<'a>, key: &Key) -> Option<(&'a Event, String)> {
 }
 
 /// Which faults may have to do with it.
-fn faults(case: &Case<'_>, finding: &Finding) -> Option<String> {
+pub(super) fn faults(case: &Case<'_>, finding: &Finding) -> Option<String> {
     let end = case.events().next_back().map_or(0, |event| event.n);
     let first = finding.events.iter().min().copied().unwrap_or(end);
     let last = finding.events.iter().max().copied().unwrap_or(end);

@@ -1,6 +1,7 @@
 //! Planted evidence: for each invariant something bad that it must reject, in exact words, and something ugly but legal
 //! that it must accept. What is accepted is judged by all invariants at once, so none of them flags it by mistake.
 
+mod account;
 mod atomic;
 mod concurrency;
 mod context;
