@@ -29,9 +29,11 @@ const USERS: &str = "
     axum: cleanapp-pipeline
     bollard: harness-stack
     clap: cleanapp-pipeline harness-runner
+    clap_complete: harness-runner
     insta: harness
     lapin: cleanapp-pipeline harness-stack
     libtest-mimic: harness-runner
+    maud: harness-runner
     rabbitmq_http_client: harness-stack
     reqwest: cleanapp-pipeline harness-stack
     sqlx: cleanapp-pipeline harness-stack

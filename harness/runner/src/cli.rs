@@ -7,6 +7,7 @@ mod args;
 mod coverage;
 mod grid;
 mod mutants;
+mod report;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -14,8 +15,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use harness_model::grid::{Course, Point};
 use harness_model::seed::Seed;
 use harness_model::verdict::{Kind, Verdict};
@@ -116,6 +118,8 @@ impl Command {
             Self::Mutants(args) => mutants::run(kit, settings, args, out),
             Self::Grid(args) => grid::run(kit, settings, args, out),
             Self::Coverage(args) => coverage::run(&settings, &args, out),
+            Self::Report(args) => report::run(kit, &settings, &args, out),
+            Self::Completions { shell } => completions(shell, out),
             Self::Reproduce { dir, times, how } => reproduce(kit, settings, &dir, times, how, out),
             Self::Bench { names, runs, target } => {
                 target.merge(&mut settings);
@@ -136,6 +140,14 @@ pub(crate) fn entropy() -> String {
         jiff::Timestamp::now().as_nanosecond(),
         std::process::id()
     )
+}
+
+/// Writes what a shell needs to complete commands.
+fn completions(shell: Shell, out: &mut dyn Write) -> Result<Exit, Refusal> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "harness", &mut script);
+    out.write_all(&script).map_err(unwritable)?;
+    Ok(Exit::Passed)
 }
 
 fn with_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T, Refusal>) -> Result<T, Refusal> {

@@ -10,7 +10,7 @@
 //! - [`cancel`]: Ctrl-C and SIGTERM; `panics`: panics as values; [`logging`]: one log file for each trial;
 //! - [`scenario`], [`environment`], [`kit`]: what a caller brings;
 //! - [`store`]: the folder of a run; [`trial`]: the life of one trial; [`run`]: selection, order and threads;
-//! - [`report`]: what people and programs see of it; [`mutants`]: whether planted bugs are noticed;
+//! - [`report`]: what people and programs see of it; [`html`]: a stored run as a page; [`mutants`]: whether planted bugs are noticed;
 //! - [`cli`] and [`libtest`]: the two front ends.
 //!
 //! Deliberately not done: a trial is never retried, a verdict is never softened, and nothing of a scenario runs
@@ -23,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod environment;
 pub mod exit;
+pub mod html;
 pub mod kit;
 pub mod libtest;
 pub mod logging;

@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use harness_model::fault::MessageState;
 use harness_model::grid::Crash;
 use harness_model::seed::Seed;
@@ -66,6 +67,8 @@ pub(super) enum Command {
     Grid(GridArgs),
     /// Say what stored runs have left idle: kinds of fault, message states, invariants
     Coverage(CoverageArgs),
+    /// Show a stored run as one HTML page
+    Report(ReportArgs),
     /// Measure the harness
     Bench {
         /// Which measurements; all, if none is named
@@ -75,6 +78,11 @@ pub(super) enum Command {
         runs: u32,
         #[command(flatten)]
         target: TargetArgs,
+    },
+    /// Print what a shell needs to complete commands
+    Completions {
+        /// Which shell
+        shell: Shell,
     },
     #[command(hide = true)]
     PoolServer {
@@ -185,6 +193,25 @@ pub(super) struct CoverageArgs {
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    harness report                                    the latest run, as report.html in its folder\n  \
+    harness report target/harness/latest/broker.kill  one trial\n  \
+    harness report RUN --out run.html                 another place\n\n\
+    The page needs no network and no script. It shows all verdicts, worst first, and for each trial\n\
+    what is wrong, where each report was last seen, a timeline, plots, the topology before and after,\n\
+    and the logs around the failure.\n\n\
+    Exit codes: 0 if it was written, 4 if no trial is stored, 96 if it cannot be read or written; see\n\
+    harness --help.")]
+pub(super) struct ReportArgs {
+    /// Folder of a run or of a trial [default: the latest run]
+    #[arg(value_name = "RUN_DIR")]
+    pub(super) run: Option<Utf8PathBuf>,
+    /// Where to write it [default: RUN_DIR/report.html]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<Utf8PathBuf>,
 }
 
 /// Reads a crash.

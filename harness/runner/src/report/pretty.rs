@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use harness_model::verdict::{Kind, Timings};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -17,6 +18,7 @@ pub struct Pretty<W> {
     bars: Option<MultiProgress>,
     running: BTreeMap<String, ProgressBar>,
     timings: Option<Vec<(String, Timings)>>,
+    dir: Option<Utf8PathBuf>,
 }
 
 impl<W: Write> Pretty<W> {
@@ -28,6 +30,7 @@ impl<W: Write> Pretty<W> {
             bars,
             running: BTreeMap::new(),
             timings: timings.then(Vec::new),
+            dir: None,
         }
     }
 
@@ -92,8 +95,9 @@ impl<W: Write> Reporter for Pretty<W> {
                 run,
                 seed,
                 trials,
-                dir: _,
+                dir,
             } => {
+                self.dir = Some(dir.clone());
                 writeln!(self.out, "run {run}, seed {seed}, {}", trial_count(*trials))?;
             }
             Event::TrialStarted { trial, scenario, .. } => self.begin(trial, scenario),
@@ -108,6 +112,10 @@ impl<W: Write> Reporter for Pretty<W> {
                     write_timings(timings, &mut self.out)?;
                 }
                 writeln!(self.out, "{}", summary(totals))?;
+                let bad = totals.fail + totals.hang + totals.infra + totals.invalid;
+                if let Some(dir) = self.dir.as_ref().filter(|_| bad > 0) {
+                    writeln!(self.out, "as a page: harness report {dir}")?;
+                }
             }
         }
         self.out.flush()

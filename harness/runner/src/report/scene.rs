@@ -60,6 +60,15 @@ fn tail(text: &str) -> Vec<String> {
 /// One line of foreign text: without escape sequences, control characters and marks that change the direction of
 /// writing, and cut at 160 characters.
 pub fn clean(text: &str) -> String {
+    let out = plain(text);
+    match out.char_indices().nth(WIDTH) {
+        Some((at, _)) => format!("{}…", &out[..at]),
+        None => out,
+    }
+}
+
+/// The same, but whole.
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -75,10 +84,7 @@ pub fn clean(text: &str) -> String {
             c => out.push(c),
         }
     }
-    match out.char_indices().nth(WIDTH) {
-        Some((at, _)) => format!("{}…", &out[..at]),
-        None => out,
-    }
+    out
 }
 
 /// The diagnosis in one paragraph: verdict, worst finding, reports, and how to see it again.

@@ -51,6 +51,7 @@ fn help_shows_commands_examples_and_exit_codes() {
     golden("help_mutants", &of_command("mutants"));
     golden("help_grid", &of_command("grid"));
     golden("help_coverage", &of_command("coverage"));
+    golden("help_report", &of_command("report"));
 }
 
 #[test]
@@ -119,11 +120,35 @@ fn bad_arguments_are_refused() {
         "grid --state A9",
         "grid --fault disk",
         "coverage --format xml",
+        "report a b",
+        "completions",
     ] {
         let said = harness(&out, args);
         assert_eq!((said.exit, &*said.out), (Exit::Refused, ""), "{args}");
         assert!(said.err.starts_with("error: "), "{args}: {}", said.err);
     }
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let out = TempDir::new().unwrap();
+    for (shell, part) in [
+        ("bash", "complete -F _harness"),
+        ("zsh", "#compdef harness"),
+        ("fish", "complete -c harness"),
+    ] {
+        let said = harness(&out, &format!("completions {shell}"));
+        assert_eq!((said.exit, &*said.err), (Exit::Passed, ""));
+        assert!(
+            said.out.contains(part) && said.out.contains("coverage"),
+            "{shell}"
+        );
+        assert!(
+            !said.out.contains("_harness__pool"),
+            "{shell} offers what is hidden"
+        );
+    }
+    assert_eq!(harness(&out, "completions cobol").exit, Exit::Refused);
 }
 
 #[test]

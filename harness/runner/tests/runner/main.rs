@@ -4,6 +4,7 @@ mod cli;
 mod contract;
 mod coverage;
 mod grid;
+mod html;
 mod life;
 mod memory;
 mod mutants;

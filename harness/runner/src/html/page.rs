@@ -1,0 +1,237 @@
+//! The page of a run: how many trials ended how, a table of all of them, worst first, and a section for each.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use harness_model::verdict::{Kind, Verdict};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::read::Source;
+use super::trial::{self, Place};
+use crate::report::scene::{clean, plain};
+use crate::store::{self, StoreError};
+
+/// Looks, in light, dark and print.
+const STYLE: &str = include_str!("page.css");
+
+/// Nothing is loaded and nothing runs.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum Why {
+    /// The run cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is nothing to show.
+    #[error("no trial is stored in {0}")]
+    Empty(Utf8PathBuf),
+    /// It cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Where to.
+        path: Utf8PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+}
+
+/// A page that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Where it is.
+    pub path: Utf8PathBuf,
+    /// Trials on it.
+    pub trials: usize,
+    /// Its length in bytes.
+    pub bytes: usize,
+}
+
+/// One trial in the table.
+struct Entry {
+    dir: Utf8PathBuf,
+    id: String,
+    scenario: String,
+    part: Option<String>,
+    verdict: Option<Verdict>,
+    anchor: String,
+}
+
+/// Writes the page about the run or the trial in `run` to `out`, or into the folder. What a scenario shows is asked of
+/// `doc`.
+///
+/// # Errors
+/// There is no trial, or the page cannot be written. What is damaged in a trial is said on the page.
+pub fn write(
+    run: &Utf8Path,
+    doc: &dyn Fn(&str) -> Option<String>,
+    out: Option<&Utf8Path>,
+) -> Result<Page, Why> {
+    let run = run.canonicalize_utf8().map_err(|source| StoreError::Read {
+        path: run.to_owned(),
+        source,
+    })?;
+    let dirs = if run.join("env.json").is_file() {
+        vec![run.clone()]
+    } else {
+        store::trials(&run)?
+    };
+    if dirs.is_empty() {
+        return Err(Why::Empty(run));
+    }
+    let path = out.map_or_else(|| run.join("report.html"), Utf8Path::to_owned);
+    let cannot = |source| Why::Write {
+        path: path.clone(),
+        source,
+    };
+    let base = camino::absolute_utf8(&path).map_err(cannot)?;
+    let base = base.parent().unwrap_or(&run).to_owned();
+    let mut entries: Vec<_> = dirs.into_iter().map(|dir| entry(&run, dir)).collect();
+    entries.sort_by_cached_key(|entry| (std::cmp::Reverse(rank(entry.verdict.as_ref())), entry.id.clone()));
+    let mut text = head(&run, &entries).into_string();
+    for entry in &entries {
+        let place = Place {
+            anchor: entry.anchor.clone(),
+            doc: doc(&entry.scenario),
+            again: entry.dir.to_string(),
+            folder: entry.dir.strip_prefix(&base).map_or_else(
+                |_| format!("file://{}", entry.dir),
+                |below| {
+                    if below.as_str().is_empty() {
+                        ".".to_owned()
+                    } else {
+                        below.to_string()
+                    }
+                },
+            ),
+        };
+        // One at a time: a ledger may be large.
+        text.push_str(&trial::section(&Source::read(&run, &entry.dir), &place).into_string());
+    }
+    text.push_str("</main></body></html>\n");
+    fs::write(&path, &text).map_err(cannot)?;
+    Ok(Page {
+        path,
+        trials: entries.len(),
+        bytes: text.len(),
+    })
+}
+
+fn entry(run: &Utf8Path, dir: Utf8PathBuf) -> Entry {
+    let id = dir
+        .strip_prefix(run)
+        .map_or_else(|_| dir.to_string(), ToString::to_string);
+    let name = dir.file_name().unwrap_or_default();
+    let scenario =
+        store::read_about(&dir).map_or_else(|_| name.replacen('.', "::", 1), |about| about.scenario);
+    let anchor = id.chars().map(|c| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    });
+    Entry {
+        anchor: format!("trial-{}", anchor.collect::<String>()),
+        part: id.rsplit_once('/').map(|(part, _)| part.to_owned()),
+        verdict: store::read_verdict(&dir).ok(),
+        scenario,
+        id,
+        dir,
+    }
+}
+
+/// Worst first; a trial without a verdict is nearly as bad as one that failed.
+fn rank(verdict: Option<&Verdict>) -> (u8, usize) {
+    let findings = verdict.map_or(0, |verdict| verdict.findings.len());
+    let kind = match verdict.map(|verdict| verdict.kind) {
+        Some(Kind::Fail) => 5,
+        Some(Kind::Hang) => 4,
+        None => 3,
+        Some(Kind::Infra) => 2,
+        Some(Kind::Invalid) => 1,
+        Some(Kind::Pass) => 0,
+    };
+    (kind, findings)
+}
+
+fn head(run: &Utf8Path, entries: &[Entry]) -> Markup {
+    let name = run.file_name().unwrap_or("run");
+    let mut counts: BTreeMap<_, (usize, &str, &str)> = BTreeMap::new();
+    for entry in entries {
+        let verdict = entry.verdict.as_ref();
+        let place = std::cmp::Reverse(rank(verdict).0);
+        let count = counts
+            .entry(place)
+            .or_insert((0, trial::word(verdict), trial::look(verdict)));
+        count.0 += 1;
+    }
+    let said: Vec<_> = counts
+        .values()
+        .map(|(n, word, _)| format!("{n} {word}"))
+        .collect();
+    let whole = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                title { (said.join(", ")) " · " (plain(name)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#trials" { "Skip to the trials" }
+                main {
+                    header #top {
+                        h1 { "Run " (plain(name)) }
+                        p.counts {
+                            @for (n, word, look) in counts.values() { span class={ "badge " (look) } { (n) " " (word) } " " }
+                        }
+                        div.share aria-hidden="true" {
+                            @for (n, _, look) in counts.values() { i class=(look) style={ "flex-grow:" (n) } {} }
+                        }
+                    }
+                    (table(entries))
+                }
+            }
+        }
+    };
+    // Sections follow, before everything is closed.
+    let text = whole.into_string();
+    PreEscaped(text.trim_end_matches("</main></body></html>").to_owned())
+}
+
+fn table(entries: &[Entry]) -> Markup {
+    let parts = entries.iter().any(|entry| entry.part.is_some());
+    html! {
+        nav #trials aria-label="Trials" {
+            div.scroll tabindex="0" role="region" aria-label="All trials, worst first" {
+                table {
+                    thead { tr {
+                        th scope="col" { "verdict" }
+                        th scope="col" { "trial" }
+                        @if parts { th scope="col" { "part" } }
+                        th.num scope="col" { "took" }
+                        th scope="col" { "worst finding" }
+                    } }
+                    tbody { @for entry in entries {
+                        @let verdict = entry.verdict.as_ref();
+                        tr {
+                            td { span class={ "badge " (trial::look(verdict)) } { (trial::word(verdict)) } }
+                            th scope="row" { a href={ "#" (entry.anchor) } { (plain(&entry.scenario)) } }
+                            @if parts { td { (plain(entry.part.as_deref().unwrap_or("-"))) } }
+                            td.num { @if let Some(verdict) = verdict { (format!("{:.1} s", verdict.timings.total().as_secs_f64())) } }
+                            td { @if let Some(worst) = verdict.and_then(|verdict| verdict.findings.first()) {
+                                b { (plain(&worst.rule)) } " " (clean(worst.what.lines().next().unwrap_or_default()))
+                            } }
+                        }
+                    } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The page of a stored run.
+
+mod browser;
+mod page;
+mod told;
+mod view;
