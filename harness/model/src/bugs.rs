@@ -1,6 +1,7 @@
 //! Catalogues of planted bugs: what is switched on, where it has to be noticed, and by which rule.
 //!
-//! A planted bug is a fault in the pipeline under test that is switched on by environment variables of its services.
+//! A planted bug is a fault in what is under test: in the pipeline, switched on by environment variables of its services,
+//! or in a script that deploys it or backs it up, where another script takes the place of the good one.
 //! The harness is trusted as far as it notices them. [`Catalogue::parse`] reads the TOML form, with the same care as a
 //! topology file: a mistake is shown with file, line and what was expected. What a catalogue says of rules, scenarios and
 //! services is checked by [`Catalogue::check`], for those bugs that are asked for, because only the caller knows what
@@ -16,6 +17,7 @@ use toml::de::{DeTable, Deserializer};
 
 use crate::invariant;
 use crate::name::Name;
+use crate::ops;
 use crate::topology::nearest::nearest;
 use crate::topology::parse::{Mistake, count, render, shape, spans_of, suggest, syntax};
 use crate::verdict::{Finding, Kind};
@@ -47,9 +49,15 @@ pub struct Bug {
     /// What it is like in the field.
     pub like: String,
     /// The variables that switch it on, as templates like those of a topology.
+    #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Roles of the services that are given them.
+    #[serde(default)]
     pub services: Vec<Name>,
+    /// Instead of variables: the scripts that take the place of the topology's, by what they are for (`deploy`), as paths
+    /// relative to the catalogue.
+    #[serde(default)]
+    pub scripts: BTreeMap<String, String>,
     /// Rules of which at least one must fail; whatever else goes red does not count.
     pub caught_by: Vec<String>,
     /// The scenarios in which it is looked for.
@@ -167,11 +175,12 @@ impl Catalogue {
     ) -> Result<Self, CatalogueError> {
         let tree = DeTable::parse(&self.text)
             .map_err(|error| refused(&self.file, &self.text, vec![syntax(&error)]))?;
-        let rules: Vec<_> = invariant::ALL.iter().map(|rule| rule.id).collect();
+        let invariants = invariant::ALL.iter().map(|rule| rule.id);
+        let rules: Vec<_> = invariants.chain(ops::RULES.iter().map(|rule| rule.id)).collect();
         let mut notes = Notes::new(tree.get_ref());
         for (i, bug) in self.bugs.iter().enumerate().filter(|(_, bug)| asked(bug)) {
             let services_named: Vec<_> = bug.services.iter().map(Name::to_string).collect();
-            notes.known(i, "caught_by", "invariant", &bug.caught_by, &rules);
+            notes.known(i, "caught_by", "rule", &bug.caught_by, &rules);
             notes.known(i, "scenarios", "scenario", &bug.scenarios, scenarios);
             notes.known(i, "services", "service", &services_named, services);
         }
@@ -230,18 +239,24 @@ impl<'a> Notes<'a> {
                 "the id names the bug in tables and folders",
             );
         }
+        let of_services = !bug.env.is_empty() || !bug.services.is_empty();
+        if of_services && !bug.scripts.is_empty() {
+            self.add(
+                &format!("bug.{i}.scripts"),
+                "both services and scripts are changed".to_owned(),
+                "one of the two",
+                "a bug has one root cause; make two of it",
+            );
+        }
+        let in_service = of_services || bug.scripts.is_empty();
         let lists = [
-            ("env", bug.env.is_empty(), "nothing switches it on"),
+            ("env", in_service && bug.env.is_empty(), "nothing switches it on"),
             (
                 "services",
-                bug.services.is_empty(),
+                in_service && bug.services.is_empty(),
                 "no service is given its variables",
             ),
-            (
-                "caught_by",
-                bug.caught_by.is_empty(),
-                "no invariant has to notice it",
-            ),
+            ("caught_by", bug.caught_by.is_empty(), "no rule has to notice it"),
             ("scenarios", bug.scenarios.is_empty(), "no scenario looks for it"),
         ];
         for (key, empty, message) in lists {
@@ -362,12 +377,13 @@ baseline = true
                 "`../first` cannot be an id",
             ),
             ("env = { BUG = \"first\" }", "env = {}", "nothing switches it on"),
-            ("[\"tags\"]", "[]", "no service is given its variables"),
             (
-                "[\"no-loss\", \"recovered\"]",
-                "[]",
-                "no invariant has to notice it",
+                "services = [\"tags\"]",
+                "services = [\"tags\"]\nscripts = { deploy = \"x.sh\" }",
+                "both services and scripts are changed",
             ),
+            ("[\"tags\"]", "[]", "no service is given its variables"),
+            ("[\"no-loss\", \"recovered\"]", "[]", "no rule has to notice it"),
             ("[\"a::b\"]", "[]", "no scenario looks for it"),
         ];
         for (from, to, message) in table {
@@ -406,8 +422,33 @@ baseline = true
 
         let slip = Catalogue::parse("bugs.toml", &TWO.replace("\"no-loss\"", "\"no-los\"")).unwrap();
         let found = said(slip.check(|_| true, &scenarios, &services));
-        assert_eq!(found[0].0, "unknown invariant `no-los`");
+        assert_eq!(found[0].0, "unknown rule `no-los`");
         assert_eq!(found[0].1, "did you mean `no-loss`?");
+    }
+
+    #[test]
+    fn a_script_may_take_the_place_of_a_good_one() {
+        let text = r#"
+[[bug]]
+id = "third"
+like = "it drops pins"
+scripts = { deploy = "../ops/bugs/third.sh" }
+caught_by = ["pins-complete"]
+scenarios = ["a::b"]
+"#;
+        let catalogue = Catalogue::parse("bugs.toml", text).unwrap();
+        let catalogue = catalogue.check(|_| true, &["a::b"], &[]).unwrap();
+        let bug = &catalogue.bugs()[0];
+        assert!(bug.switch().is_empty());
+        assert_eq!(bug.scripts["deploy"], "../ops/bugs/third.sh");
+        assert!(bug.is_noticed_by(&Finding::new(Kind::Fail, "pins-complete", "what")));
+
+        let slip = Catalogue::parse("bugs.toml", &text.replace("pins-complete", "pins-completed")).unwrap();
+        let found = said(slip.check(|_| true, &["a::b"], &[]));
+        assert_eq!(found[0].1, "did you mean `pins-complete`?");
+        let neither = text.replace("scripts = { deploy = \"../ops/bugs/third.sh\" }", "");
+        let found = said(Catalogue::parse("bugs.toml", &neither));
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 
     #[test]

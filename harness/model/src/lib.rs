@@ -8,7 +8,8 @@
 //! [`seed`] and [`name`]; [`event`] and [`ledger`] (what happened); [`fault`] (what was done to it);
 //! [`topology`] and [`report`] (what is under test, and what goes in); [`evidence`] (everything a judge may look at);
 //! [`invariant`] (the judges) and [`verdict`] (what they say); [`bugs`] (what they have to notice), [`grid`] (where a
-//! pipeline can be hit) and [`coverage`] (what a whole run has exercised).
+//! pipeline can be hit) and [`coverage`] (what a whole run has exercised). Beside them stands [`ops`], the checks of a
+//! platform's deploys and backups, which look at files and answers instead of a ledger.
 
 pub mod bugs;
 pub mod coverage;
@@ -19,6 +20,7 @@ pub mod grid;
 pub mod invariant;
 pub mod ledger;
 pub mod name;
+pub mod ops;
 pub mod report;
 pub mod seed;
 pub mod topology;

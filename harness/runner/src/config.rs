@@ -54,6 +54,10 @@ pub struct UnderTest {
     /// Environment that services are given besides the topology's, by role: how a planted bug is switched on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, BTreeMap<String, String>>,
+    /// Scripts that take the place of the topology's, by what they are for (`deploy`): how a planted bug in one is
+    /// switched on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scripts: BTreeMap<String, String>,
 }
 
 /// Everything that can be set.

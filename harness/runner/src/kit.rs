@@ -39,8 +39,8 @@ pub trait Commands: Kit {
     /// The description of what is tested, as it will be run.
     fn topology(&self, settings: &Settings) -> Result<Topology, Refusal>;
 
-    /// One environment for each of these, which differ in nothing but what services are given
-    /// ([`UnderTest::env`]), so that images are resolved once. It must not outlast an interruption: the future is dropped.
+    /// One environment for each of these, which differ in nothing but what services are given and which
+    /// scripts are run ([`UnderTest::env`], [`UnderTest::scripts`]), so that images are resolved once. It must not outlast an interruption: the future is dropped.
     fn environments(
         &self,
         settings: &Settings,

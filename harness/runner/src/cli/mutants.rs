@@ -1,9 +1,10 @@
 //! `harness mutants`: planted bugs, one by one.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::bugs::{Bug, Catalogue, CatalogueError, UNMODIFIED};
 use harness_model::name::Name;
 use harness_model::seed::Seed;
@@ -98,7 +99,11 @@ fn select<K: Commands>(
                 twice.id
             )));
         }
-        all.extend_from_slice(catalogue.bugs());
+        let folder = file.parent().unwrap_or(Utf8Path::new(""));
+        all.extend(catalogue.bugs().iter().map(|bug| Bug {
+            scripts: scripts(folder, bug),
+            ..bug.clone()
+        }));
     }
     let unknown: Vec<_> = names
         .iter()
@@ -121,6 +126,18 @@ fn select<K: Commands>(
     Ok(all)
 }
 
+/// A bug's scripts, wherever this process is: a stored trial names them, too.
+fn scripts(folder: &Utf8Path, bug: &Bug) -> BTreeMap<String, String> {
+    let absolute = |path: &String| {
+        let path = folder.join(path);
+        path.canonicalize_utf8().unwrap_or(path).into_string()
+    };
+    let scripts = bug.scripts.iter();
+    scripts
+        .map(|(what, path)| (what.clone(), absolute(path)))
+        .collect()
+}
+
 /// A part of the run: the pipeline with one bug, or with none.
 struct World<E> {
     part: store::Run,
@@ -140,6 +157,7 @@ async fn worlds<K: Commands>(
         .iter()
         .map(|bug| UnderTest {
             env: bug.switch(),
+            scripts: bug.scripts.clone(),
             ..settings.under_test.clone()
         })
         .collect();
