@@ -84,7 +84,7 @@ fn lane_row(lane: &Lane, force: &[Band], span: Span) -> Markup {
     let label = format!("{} {}: {}", lane.kind, lane.name, lane.note);
     html! {
         div class={ "lane k-" (lane.kind) } {
-            div.name { (plain(&lane.name)) " " small { (plain(&lane.note)) } }
+            div.name { (plain(&lane.name)) " " small { @if lane.kind == "service" || lane.kind == "queue" { (lane.kind) ", " } (plain(&lane.note)) } }
             svg viewBox="0 0 1000 26" preserveAspectRatio="none" role="img" aria-label=(plain(&label)) {
                 (bands(if lane.kind == "phase" { &[] } else { force }, span, LANE))
                 @if !lane.often.is_empty() { (density(lane, span)) }
@@ -173,7 +173,7 @@ fn strand_bar(strand: &Strand, y: f64, span: Span) -> Markup {
 /// A plot, with its legend.
 pub(super) fn plot(plot: &Plot, force: &[Band], span: Span) -> Markup {
     let top = plot.top();
-    let said = if top >= 10.0 {
+    let said = if top >= 10.0 || top.fract() == 0.0 {
         format!("{top:.0}")
     } else {
         format!("{top:.1}")

@@ -95,8 +95,13 @@ pub fn lanes(events: &[Event], plan: Option<&Plan>, faults: &[InForce]) -> Vec<L
     let topology = plan.map(|plan| &plan.topology);
     let whole = Span::of(events);
     let mut lanes = vec![phase_lane(events)];
-    lanes.extend(fault_lanes(events, faults, whole));
-    for idle in idle(events, plan, faults) {
+    // What comes after is the harness taking everything down.
+    let rest = events
+        .iter()
+        .position(|event| matches!(&event.step, Step::Phase { name } if name == "collect"));
+    let (all, events) = (events, &events[..rest.unwrap_or(events.len())]);
+    lanes.extend(fault_lanes(all, faults, whole));
+    for idle in idle(all, plan, faults) {
         let mut lane = Lane::new("fault", idle.id.to_string());
         lane.bar(idle.armed, whole.to, "armed", idle.words.clone());
         lane.note = idle.words;

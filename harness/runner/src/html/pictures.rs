@@ -100,7 +100,7 @@ fn reports(seen: &Seen<'_>, account: &Account<'_>) -> Markup {
                 div.lane { div.name { (plain(&shortened(&keys))) " " small { (row.keys.len()) " " (what) } } (draw::life(row, &queues, &seen.force, span, &format!("{} reports, {what}", row.keys.len()))) }
             } }
         }
-        details {
+        details.all {
             summary { "Every report, a line each: the last step on each queue, and when" }
             pre.list tabindex="0" { (plain_lines(&lives::list(account, seen.deaths))) }
         }
@@ -132,6 +132,12 @@ fn single_row(
         return html! {};
     };
     let lives: Vec<_> = account.lives.iter().filter(|life| life.key == **key).collect();
+    let plan = seen.source.evidence.as_ref().map(|evidence| &evidence.plan);
+    let canary = plan.is_some_and(|plan| {
+        plan.injected
+            .iter()
+            .any(|injected| injected.canary && injected.key == **key)
+    });
     let blamed = row.death.is_some_and(|death| !death.rules.is_empty());
     let label = format!(
         "report {key}, {}",
@@ -145,7 +151,7 @@ fn single_row(
         details.row {
             summary class=[blamed.then_some("bad")] {
                 div.lane {
-                    div.name { (plain(key)) " " small { @if blamed { "blamed" } @else if row.death.is_some() { "open" } } }
+                    div.name { (plain(key)) " " small { @if blamed { "blamed" } @else if row.death.is_some() { "open" } @if canary { " canary" } } }
                     (draw::life(row, queues, &seen.force, span, &label))
                 }
             }

@@ -113,9 +113,14 @@ pub fn plots(account: &Account<'_>, span: Span) -> Vec<Plot> {
             lines: of_each(&depth),
         },
         Plot {
-            title: "Latency",
+            title: "Latency, p50",
             unit: "ms from publish to acknowledgement",
-            lines: latency_lines(account, span),
+            lines: of_each(&|queue| latency(account, span, queue, 50)),
+        },
+        Plot {
+            title: "Latency, p99",
+            unit: "ms from publish to acknowledgement",
+            lines: of_each(&|queue| latency(account, span, queue, 99)),
         },
     ]
 }
@@ -148,25 +153,21 @@ fn level(mut changes: Vec<(u64, i64)>, span: Span) -> Vec<Option<f64>> {
         .collect()
 }
 
-fn latency_lines(account: &Account<'_>, span: Span) -> Vec<Line> {
+/// A percentile of the latencies of the messages that were acknowledged in each part of the time.
+fn latency(account: &Account<'_>, span: Span, queue: &str, percent: u64) -> Vec<Option<f64>> {
     let mut bins: Vec<Vec<u64>> = vec![Vec::new(); BINS];
-    for given in &account.given {
+    for given in account.given.iter().filter(|given| given.queue == queue) {
         let bin = given.until.and_then(|at| span.bin(at, BINS));
         if let (Some(bin), Some(latency)) = (bin, given.latency) {
             bins[bin].push(latency);
         }
     }
-    for bin in &mut bins {
+    let mut values = Vec::new();
+    for mut bin in bins {
         bin.sort_unstable();
+        values.push(percentile(&bin, percent).map(|ns| ns as f64 / 1e6));
     }
-    let line = |percent| Line {
-        name: format!("p{percent}"),
-        values: bins
-            .iter()
-            .map(|bin| percentile(bin, percent).map(|ns| ns as f64 / 1e6))
-            .collect(),
-    };
-    vec![line(50), line(99)]
+    values
 }
 
 /// How long messages took, queue by queue.

@@ -11,6 +11,7 @@ use maud::{Markup, html};
 use super::deaths::{self, Death};
 use super::draw::Band;
 use super::lanes::{self, count};
+use super::lives::OPEN as OPEN_ROWS;
 use super::pictures;
 use super::read::Source;
 use super::span::{Span, seconds};
@@ -24,8 +25,8 @@ const FINDINGS: usize = 60;
 const SENTENCES: usize = 10_000;
 /// Events shown of a finding.
 const EVENTS: usize = 12;
-/// Deaths with a line each; beyond, those alike are told together.
-const DEATHS: usize = 40;
+/// More deaths than this are told together first, where they are alike.
+const DEATHS: usize = 12;
 
 /// What the page knows of a trial besides what is in its folder.
 #[derive(Debug, Clone)]
@@ -364,34 +365,51 @@ fn one_finding(finding: &Finding, seen: &Seen<'_>) -> Markup {
 
 /// Where each report died.
 fn died(seen: &Seen<'_>) -> Markup {
-    let together = seen.deaths.len() > DEATHS;
+    let many = seen.deaths.len() > DEATHS;
+    let groups = if many {
+        deaths::groups(seen.deaths)
+    } else {
+        Vec::new()
+    };
     let passed = seen
         .source
         .verdict
         .as_ref()
         .is_some_and(|verdict| verdict.kind == Kind::Pass);
-    let groups = if together {
-        deaths::groups(seen.deaths)
-    } else {
-        Vec::new()
-    };
+    let each = || html! { @for death in seen.deaths { (death_row(death, &death.key, None)) } };
     html! {
         h3 {
             @if passed { "Reports that came to no end" } @else { "Where did it die" }
         }
         p.hint {
             (count(seen.deaths.len(), "report", "reports")) " that a rule blames, or that came to no end. "
-            @if together { "Those that died alike are in one line. " }
             "The step is the last one that shows it."
+            @if many { " Those that died alike are in one line." }
         }
-        div.scroll tabindex="0" role="region" aria-label="Where each report died" {
-            table {
-                thead { tr { @for head in ["report", "queue", "last step", "by", "at", "state", "fault", "rules"] { th scope="col" { (head) } } } }
-                tbody {
-                    @if together { @for group in &groups {
-                        (death_row(group.like, &deaths::ranges(group.keys.iter().copied()), group.until.map(|until| until.at)))
-                    } } @else { @for death in seen.deaths { (death_row(death, &death.key, None)) } }
+        @if many {
+            (death_table("Where reports died that died alike", &html! {
+                @for group in &groups {
+                    @let keys = deaths::ranges(group.keys.iter().copied());
+                    (death_row(group.like, &keys, group.until.map(|until| until.at)))
                 }
+            }))
+            @if seen.deaths.len() <= OPEN_ROWS {
+                details.all { summary { "Each of them, a line each" } (death_table("Where each report died", &each())) }
+            }
+        } @else { (death_table("Where each report died", &each())) }
+    }
+}
+
+fn death_table(label: &str, rows: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(label) {
+            table.deaths {
+                thead { tr {
+                    @for head in ["report", "queue", "last step", "by"] { th scope="col" { (head) } }
+                    th.num scope="col" { "at" }
+                    @for head in ["state", "fault", "rules"] { th scope="col" { (head) } }
+                } }
+                tbody { (rows) }
             }
         }
     }
@@ -402,18 +420,18 @@ fn death_row(death: &Death, name: &str, until: Option<u64>) -> Markup {
     html! {
         tr {
             th scope="row" { (plain(name)) }
-            td { (plain(death.queue.as_deref().unwrap_or("-"))) }
-            td { (plain(&death.step)) @if let Some(point) = death.point { " #" (point.n) } }
-            td { (plain(death.by.as_deref().unwrap_or("-"))) }
-            td.num {
+            td data-is="queue" { (plain(death.queue.as_deref().unwrap_or("-"))) }
+            td data-is="step" { (plain(&death.step)) @if let Some(point) = death.point { " #" (point.n) } }
+            td data-is="by" { (plain(death.by.as_deref().unwrap_or("-"))) }
+            td.num data-is="at" {
                 @if let Some(point) = death.point {
                     (seconds(point.at))
                     @if let Some(until) = until.filter(|until| *until != point.at) { " to " (seconds(until)) }
                 }
             }
-            td { @if let Some(state) = death.state { b { (state) } " " (deaths::words(state)) } }
-            td { (plain(death.fault.as_deref().unwrap_or("none"))) }
-            td { @if rules.is_empty() { "no rule minds" } @else { (plain(&rules.join(", "))) } }
+            td data-is="state" { @if let Some(state) = death.state { b { (state) } " " (deaths::words(state)) } }
+            td data-is="fault" { (plain(death.fault.as_deref().unwrap_or("none"))) }
+            td data-is="rule" { @if rules.is_empty() { "no rule minds" } @else { (plain(&rules.join(", "))) } }
         }
     }
 }

@@ -286,8 +286,8 @@ fn plots_count_what_the_ledger_holds() {
     let rate: f64 = values("Deliveries", "tags").into_iter().flatten().sum();
     let part = span.length() as f64 / BINS as f64 / 1e9;
     assert!((rate * part - 2.0).abs() < 1e-6, "{rate}");
-    assert_eq!(values("Latency", "p50")[at(300)], Some(200.0));
-    assert_eq!(values("Latency", "p99")[at(700)], Some(500.0));
+    assert_eq!(values("Latency, p50", "tags")[at(300)], Some(200.0));
+    assert_eq!(values("Latency, p99", "tags")[at(700)], Some(500.0));
     let latencies = latencies(&account);
     assert_eq!((latencies.len(), latencies[0].count), (1, 2));
     assert_eq!(
