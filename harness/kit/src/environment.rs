@@ -46,7 +46,7 @@ const SERVICE_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest time for the pipeline to come to rest after the body.
 const QUIESCE_DEADLINE: Duration = Duration::from_secs(50);
 /// Longest time from the last healing to the canary's last effect: reconnects come after 1, 3, 7 and 15 s.
-const RECOVERY_BUDGET: Duration = Duration::from_secs(30);
+pub(crate) const RECOVERY_BUDGET: Duration = Duration::from_secs(30);
 
 /// Longest time from the canary's last effect to healthy answers from every service.
 const HEALTH_BUDGET: Duration = Duration::from_secs(20);

@@ -15,6 +15,7 @@ use harness_stack::client::{self, HARNESS, Outgoing};
 use harness_stack::wait;
 
 use crate::collect;
+use crate::environment::RECOVERY_BUDGET;
 use crate::fault::ask::{self, Condition};
 use crate::workload::{self, Item, Rows, Workload};
 use crate::world::{World, lock};
@@ -237,7 +238,8 @@ impl Pipeline {
     /// each report then has its effects is for the invariants to say, not for this wait.
     ///
     /// # Errors
-    /// Hang when it does not come to rest `within` the time, with what was seen last.
+    /// Hang when it does not come to rest `within` the time, or when nothing has moved for longer than a service may take to
+    /// recover; with what was seen last.
     pub async fn settled(&self, reports: &Reports, within: Duration) -> Result<(), Failure> {
         self.at_rest(reports.keys(), within).await
     }
@@ -246,10 +248,20 @@ impl Pipeline {
         let world = &self.world;
         world.waiting_for("the pipeline to come to rest");
         let last = std::cell::Cell::new(None::<(u64, tokio::time::Instant, u32)>);
-        wait::until("the pipeline to come to rest", within, || async {
+        let patience = self.patience();
+        let rest = wait::until("the pipeline to come to rest", within, || async {
             let (moves, open) = world.tracked(|log| (log.tracker.moves(), self.unsettled(log, keys)));
             if let Some(reason) = self.moving().await {
                 last.set(None);
+                let still = world.tracked(|log| log.tracker.still_since());
+                let still =
+                    still.map(|since| Duration::from_nanos(world.recorder.now().saturating_sub(since)));
+                if let Some(still) = still.filter(|still| *still > patience) {
+                    let seconds = still.as_secs_f64();
+                    return Ok(Err(Failure::hang(format!(
+                        "no message has moved for {seconds:.1} s, though {reason}"
+                    ))));
+                }
                 world.waiting_for(format!("the pipeline to come to rest; {reason}"));
                 return Err(reason);
             }
@@ -260,8 +272,8 @@ impl Pipeline {
             };
             last.set(Some((moves, since, agreed)));
             match open.first() {
-                None if agreed >= 2 => Ok(()),
-                Some(_) if agreed >= 2 && now - since >= LONG_LOOK => Ok(()),
+                None if agreed >= 2 => Ok(Ok(())),
+                Some(_) if agreed >= 2 && now - since >= LONG_LOOK => Ok(Ok(())),
                 None => Err("empty, but seen only once".to_owned()),
                 Some(first) => Err(format!(
                     "empty, though {} reports are not settled: {first} ..",
@@ -269,8 +281,18 @@ impl Pipeline {
                 )),
             }
         })
-        .await
-        .map_err(|timed_out| Failure::hang(timed_out.to_string()))
+        .await;
+        rest.unwrap_or_else(|timed_out| Err(Failure::hang(timed_out.to_string())))
+    }
+
+    /// How long no message may move before waiting on is of no use: a service may take its budget to recover, and a retry
+    /// its time in the queue.
+    fn patience(&self) -> Duration {
+        let queues = self.world.topology.queues.values();
+        let ttl = queues
+            .filter_map(|queue| Some(queue.retry.as_ref()?.ttl_ms))
+            .max();
+        RECOVERY_BUDGET + Duration::from_millis(ttl.unwrap_or_default())
     }
 
     /// Why the pipeline is not at rest by one reading, if it is not.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harness_model::event::{Event, Step};
+use harness_model::event::{Event, FaultChange, Step};
 use harness_model::name::{Key, Name};
 use harness_stack::client::HARNESS;
 
@@ -19,6 +19,10 @@ pub(crate) struct Tracker {
     seen: u64,
     /// Events of the services' broker links taken in so far: as long as it stands, nothing moves.
     moves: u64,
+    /// When something last gave the services reason to move: a move, an injected report, a change of a fault.
+    stirred: u64,
+    /// Faults that have fired and are not healed.
+    in_force: BTreeSet<Name>,
     unacked: BTreeMap<Channel, BTreeMap<u64, (Name, Option<Key>)>>,
     /// Channels that are closed. The broker may still send what it had under way, and has it back already.
     closed: BTreeSet<Channel>,
@@ -38,9 +42,39 @@ impl Tracker {
         self.moves
     }
 
+    /// Since when nothing has moved, in the ledger's time, and nobody has given the services a reason to. Nothing as long
+    /// as a fault is in force: what stands still then, may.
+    pub(crate) fn still_since(&self) -> Option<u64> {
+        self.in_force.is_empty().then_some(self.stirred)
+    }
+
     /// Takes in the next event.
     pub(crate) fn take(&mut self, event: &Event) {
+        let before = self.moves;
+        self.see(event);
+        if self.moves != before {
+            self.stirred = event.at;
+        }
+    }
+
+    fn see(&mut self, event: &Event) {
         self.seen = event.n;
+        match &event.step {
+            Step::Fault { id: fault, change } => {
+                self.stirred = event.at;
+                match change {
+                    FaultChange::Fired { .. } | FaultChange::Bitten { .. } => {
+                        self.in_force.insert(fault.clone());
+                    }
+                    FaultChange::Healed { .. } => {
+                        self.in_force.remove(fault);
+                    }
+                    FaultChange::Armed => {}
+                }
+            }
+            Step::Inject { .. } | Step::Publish { .. } | Step::Container { .. } => self.stirred = event.at,
+            _ => {}
+        }
         let (Some(svc), Some(conn)) = (&event.svc, event.conn) else {
             return;
         };
@@ -131,7 +165,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::Tracker;
-    use harness_model::event::{Backend, Covered, Ending, Event, Message, Side, Step};
+    use harness_model::event::{Backend, Covered, Ending, Event, FaultChange, Message, Side, Step};
     use harness_model::name::{Key, Name};
 
     fn event(n: u64, svc: &str, step: Step) -> Event {
@@ -217,6 +251,32 @@ mod tests {
         tracker.take(&event(4, "analyzer", Step::ChannelOpened));
         tracker.take(&deliver(5, "analyzer", 1, "8"));
         assert_eq!(tracker.unacked().len(), 1);
+    }
+
+    #[test]
+    fn nothing_stands_still_while_a_fault_is_in_force() {
+        let mut tracker = Tracker::default();
+        let fault = |n, change| {
+            let id = "kill".into();
+            event(n, "harness", Step::Fault { id, change })
+        };
+        tracker.take(&deliver(1, "analyzer", 1, "7"));
+        tracker.take(&fault(2, FaultChange::Armed));
+        assert_eq!(tracker.still_since(), Some(2), "an armed fault disturbs nobody");
+        tracker.take(&fault(3, FaultChange::Fired { by: 1 }));
+        assert_eq!(tracker.still_since(), None);
+        let proof = String::new();
+        tracker.take(&fault(4, FaultChange::Healed { proof }));
+        assert_eq!(tracker.still_since(), Some(4));
+        tracker.take(&deliver(5, "analyzer", 2, "8"));
+        assert_eq!(tracker.still_since(), Some(5));
+        let to = Backend::Broker;
+        tracker.take(&event(6, "analyzer", Step::Connect { to }));
+        assert_eq!(
+            tracker.still_since(),
+            Some(5),
+            "a connection alone moves no message"
+        );
     }
 
     #[test]

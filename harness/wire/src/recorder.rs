@@ -193,6 +193,11 @@ impl Recorder {
         standing
     }
 
+    /// The time that an event would be dated with if it happened now, in nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.lock().clock.nanos()
+    }
+
     /// Number of events so far.
     pub fn len(&self) -> u64 {
         self.0.len.load(Ordering::Acquire)
