@@ -17,6 +17,7 @@ macro_rules! catalogue {
 catalogue! {
     broker {
         channel_closed,
+        channel_closed_idle,
         connections_closed,
         disk_alarm,
         down_for_long,

@@ -4,6 +4,8 @@
 //! damaged one. A trial that crashes leaves a prefix: [`Reader`] gives every whole line of it and says at which line
 //! it ends early.
 
+mod line;
+
 use std::io::{self, BufRead};
 
 use crate::event::Event;
@@ -60,8 +62,7 @@ pub enum LedgerError {
 /// # Panics
 /// Never: an [`Event`] holds only values that JSON can express.
 pub fn write_line(event: &Event, out: &mut Vec<u8>) {
-    serde_json::to_writer(&mut *out, event).expect("an event is plain data");
-    out.push(b'\n');
+    line::write(event, out);
 }
 
 /// Reads a ledger line by line, in constant memory.
