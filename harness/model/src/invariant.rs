@@ -10,6 +10,7 @@
 
 mod account;
 mod ack;
+mod answered;
 mod atomic;
 mod case;
 mod concurrency;

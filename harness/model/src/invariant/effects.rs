@@ -14,7 +14,7 @@ use crate::name::Key;
 use crate::verdict::{Finding, Kind};
 
 use super::case::Case;
-use super::story;
+use super::{answered, story};
 
 /// The rule's name.
 pub(super) const ID: &str = "effects-once";
@@ -37,6 +37,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     links(case, &mut findings);
     usage(case, &mut findings);
     shadow(case, &mut findings);
+    findings.extend(answered::judge(case));
     if let Some(rendered) = &case.end().rendered {
         points(case, rendered, &mut findings);
         brands(case, rendered, &mut findings);
@@ -94,7 +95,7 @@ fn valid(row: &AnalysisRow) -> Option<bool> {
     }
 }
 
-fn fail(what: String, keys: impl IntoIterator<Item = Key>) -> Finding {
+pub(super) fn fail(what: String, keys: impl IntoIterator<Item = Key>) -> Finding {
     Finding::new(Kind::Fail, ID, what).about(keys)
 }
 

@@ -1,6 +1,8 @@
 //! `effects-once`, `no-phantoms` and `source-unchanged`.
 
+use crate::event::Step;
 use crate::evidence::Expect;
+use crate::fault::{FaultKind, Misbehaviour};
 use crate::invariant::testing::{Trial, accepted, found, rejected};
 
 const ONCE: &str = "effects-once";
@@ -316,5 +318,63 @@ fn totals_leave_out_what_the_renderer_rejected() {
     let rendered = trial.end.rendered.as_mut().unwrap();
     rendered.brands.insert("Acme".into(), 1);
     rendered.digital = 1;
+    assert!(found(ONCE, &trial).is_empty());
+}
+
+/// The model is asked about report 1, and answers like that.
+fn asked(trial: &mut Trial, status: u16, fault: Option<&str>) -> u64 {
+    let fault = fault.map(Into::into);
+    let (name, key) = ("model".into(), Some("1".into()));
+    trial.say(Step::Upstream {
+        name,
+        key,
+        status,
+        fault,
+    })
+}
+
+fn model(does: Misbehaviour) -> FaultKind {
+    let (name, limit) = ("model".into(), None);
+    FaultKind::Upstream { name, does, limit }
+}
+
+#[test]
+fn an_analysis_that_nobody_gave() {
+    for (does, status, last) in [
+        (Misbehaviour::Status(500), 500, "was answered 500"),
+        (Misbehaviour::Garbage, 200, "was answered 200"),
+        (Misbehaviour::CutBody, 0, "had no whole answer"),
+    ] {
+        let mut trial = Trial::new();
+        trial.begin("f", model(does));
+        asked(&mut trial, status, Some("f"));
+        trial.report(1);
+        trial.healed("f");
+        rejected(
+            ONCE,
+            &trial,
+            &["1"],
+            &format!(
+                "report 1: an analysis is stored that nobody gave; 1 request for it failed, the last {last}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_came_late_or_at_the_second_request_is_one() {
+    let mut trial = Trial::new();
+    trial.begin("f", model(Misbehaviour::Slow(500)));
+    asked(&mut trial, 200, Some("f"));
+    trial.report(1);
+    trial.healed("f");
+    assert!(found(ONCE, &trial).is_empty());
+
+    let mut trial = Trial::new();
+    trial.begin("f", model(Misbehaviour::Status(500)));
+    asked(&mut trial, 500, Some("f"));
+    trial.healed("f");
+    asked(&mut trial, 200, None);
+    trial.report(1);
     assert!(found(ONCE, &trial).is_empty());
 }
