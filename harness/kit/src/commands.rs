@@ -23,7 +23,7 @@ use harness_stack::progress::Progress;
 
 use crate::cx::Cx;
 use crate::environment::{Stack, folder};
-use crate::{files, grid, mutants};
+use crate::{files, grid, mutants, stand};
 
 /// The topology that is tested when none is named.
 const DEFAULT_TOPOLOGY: &str = "fixtures/topologies/ci.toml";
@@ -130,6 +130,10 @@ impl Commands for Harness {
 
     fn point(&self, point: &Point) -> Scenario<Cx> {
         grid::point(point)
+    }
+
+    fn stand(&self) -> Scenario<Cx> {
+        stand::scenario()
     }
 
     async fn images(&self, settings: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {

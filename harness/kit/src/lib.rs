@@ -43,6 +43,7 @@ mod mutants;
 pub mod pipeline;
 pub mod remains;
 pub mod scenario;
+mod stand;
 pub mod strangers;
 mod tracker;
 pub mod workload;

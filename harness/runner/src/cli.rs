@@ -8,6 +8,7 @@ mod coverage;
 mod grid;
 mod mutants;
 mod report;
+mod stack;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -36,7 +37,7 @@ use crate::run::{self, Planned, Summary};
 use crate::scenario::Scenario;
 use crate::trial::{self, Limits, Shared};
 use crate::{bound, logging, store};
-use args::{Cli, Command, Format, HowArgs};
+use args::{Cli, Command, Format, HowArgs, StackCommand};
 
 /// The command line's `main`.
 pub fn main<K: Commands>(kit: &K) -> ExitCode {
@@ -119,6 +120,7 @@ impl Command {
             Self::Grid(args) => grid::run(kit, settings, args, out),
             Self::Coverage(args) => coverage::run(&settings, &args, out),
             Self::Report(args) => report::run(kit, &settings, &args, out),
+            Self::Stack(StackCommand::Up(args)) => stack::up(kit, settings, args, out),
             Self::Completions { shell } => completions(shell, out),
             Self::Reproduce { dir, times, how } => reproduce(kit, settings, &dir, times, how, out),
             Self::Bench { names, runs, target } => {

@@ -34,6 +34,12 @@ pub trait Kit: Send + Sync + 'static {
 /// What a scenario of this kit works with.
 pub type CxOf<K> = <<K as Kit>::Environment as Environment>::Cx;
 
+/// The phase in which a pipeline stands that was asked to; see [`Commands::stand`].
+pub const UP: &str = "up";
+
+/// The file in the trial's folder that says where everything is, once [`UP`] has begun.
+pub const ADDRESSES: &str = "addresses.txt";
+
 /// Commands of the command line that need the world. Everything they have to say goes to `out`.
 pub trait Commands: Kit {
     /// The description of what is tested, as it will be run.
@@ -58,6 +64,9 @@ pub trait Commands: Kit {
 
     /// The scenario of a point of the crash grid.
     fn point(&self, point: &Point) -> Scenario<CxOf<Self>>;
+
+    /// A scenario whose body writes [`ADDRESSES`], begins the phase [`UP`] and waits until it is interrupted.
+    fn stand(&self) -> Scenario<CxOf<Self>>;
 
     /// Shows how each role's image is resolved, and makes it available.
     fn images(&self, settings: &Settings, out: &mut dyn Write)

@@ -6,4 +6,5 @@
 mod killed;
 mod refused;
 mod seeded;
+mod stack;
 mod support;

@@ -79,6 +79,9 @@ pub(super) enum Command {
         #[command(flatten)]
         target: TargetArgs,
     },
+    /// A pipeline to look at and to play with
+    #[command(subcommand)]
+    Stack(StackCommand),
     /// Print what a shell needs to complete commands
     Completions {
         /// Which shell
@@ -89,6 +92,27 @@ pub(super) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StackCommand {
+    /// Bring a pipeline up, say where everything is, and remove it at Ctrl-C
+    Up(UpArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    harness stack up                             the pipeline that scenarios are run with\n  \
+    harness stack up --topology my.toml          another one\n  \
+    harness stack up --image tags=tags:dev       with another image for one role\n\n\
+    What goes to broker and database is recorded in the ledger, yours as that of the service `harness`.\n\
+    The password is in a file that only you can read. Exit codes: 0 after Ctrl-C; see harness --help.")]
+pub(super) struct UpArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    /// Folder of the run store [default: target/harness]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug, Args)]

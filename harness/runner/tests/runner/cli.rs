@@ -52,6 +52,7 @@ fn help_shows_commands_examples_and_exit_codes() {
     golden("help_grid", &of_command("grid"));
     golden("help_coverage", &of_command("coverage"));
     golden("help_report", &of_command("report"));
+    golden("help_stack_up", &of_command("stack up"));
 }
 
 #[test]
@@ -127,6 +128,30 @@ fn bad_arguments_are_refused() {
         assert_eq!((said.exit, &*said.out), (Exit::Refused, ""), "{args}");
         assert!(said.err.starts_with("error: "), "{args}: {}", said.err);
     }
+}
+
+#[test]
+fn a_pipeline_stands_and_says_where() {
+    let out = TempDir::new().unwrap();
+    let said = harness(&out, "stack up");
+    assert_eq!(
+        (said.exit, &*said.out, &*said.err),
+        (Exit::Passed, "broker  nowhere\nCtrl-C removes it\nremoved\n", "")
+    );
+    let not = harness(&out, "stack up --topology lazy");
+    assert_eq!(not.exit, Exit::Unfit, "{}", not.out);
+    assert!(
+        not.out.contains("nothing stands") && !not.out.contains("removed"),
+        "{}",
+        not.out
+    );
+    let left = harness(&out, "stack up --topology close=fails");
+    assert_eq!(left.exit, Exit::Unfit, "{}", left.out);
+    assert!(
+        left.out.contains("close says no") && !left.out.contains("removed"),
+        "{}",
+        left.out
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use harness_model::verdict::{Finding, Kind};
 use harness_runner::config::{Settings, UnderTest};
 use harness_runner::environment::{Collected, Environment, Failure};
 use harness_runner::exit::{Exit, Refusal};
-use harness_runner::kit::{Commands, Kit};
+use harness_runner::kit::{ADDRESSES, Commands, Kit, UP};
 use harness_runner::scenario::{BodyFuture, Needs, Outcome, Scenario};
 use harness_runner::trial::{Judge, Trial};
 use tokio::sync::Notify;
@@ -495,6 +495,19 @@ impl Commands for MemoryKit {
     fn point(&self, point: &Point) -> Scenario<World> {
         let name = point.to_string().leak();
         scenario(name, "Something crashes.", |cx| Box::pin(async { crash(cx) }))
+    }
+
+    fn stand(&self) -> Scenario<World> {
+        scenario("stack::up", "It stands.", |cx| {
+            Box::pin(async {
+                if cx.bugs.contains("lazy") {
+                    return Err(Failure::infra("nothing stands"));
+                }
+                std::fs::write(cx.trial.dir.join(ADDRESSES), "broker  nowhere\n").unwrap();
+                cx.trial.phase(UP);
+                Ok(())
+            })
+        })
     }
 
     async fn images(&self, settings: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {
