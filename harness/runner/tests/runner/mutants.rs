@@ -216,7 +216,7 @@ fn names_and_catalogues_that_cannot_be_used_are_refused() {
     let said = harness(&out, &format!("mutants hidden --bugs {file}"));
     assert_eq!(said.exit, Exit::Refused);
     assert!(
-        said.err.contains("unknown invariant `no-los`") && said.err.contains("bugs.toml:13:14"),
+        said.err.contains("unknown rule `no-los`") && said.err.contains("bugs.toml:13:14"),
         "{}",
         said.err
     );
