@@ -9,7 +9,8 @@
 //! [`topology`] and [`report`] (what is under test, and what goes in); [`evidence`] (everything a judge may look at);
 //! [`invariant`] (the judges) and [`verdict`] (what they say); [`bugs`] (what they have to notice), [`grid`] (where a
 //! pipeline can be hit) and [`coverage`] (what a whole run has exercised). Beside them stands [`ops`], the checks of a
-//! platform's deploys and backups, which look at files and answers instead of a ledger.
+//! platform's deploys and backups, which look at files and answers instead of a ledger; [`perturbation`] and [`statistics`]
+//! are what a sweep draws and counts.
 
 pub mod bugs;
 pub mod coverage;
@@ -21,7 +22,9 @@ pub mod invariant;
 pub mod ledger;
 pub mod name;
 pub mod ops;
+pub mod perturbation;
 pub mod report;
 pub mod seed;
+pub mod statistics;
 pub mod topology;
 pub mod verdict;
