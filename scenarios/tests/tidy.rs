@@ -28,6 +28,7 @@ const USERS: &str = "
     amq-protocol: harness-wire
     axum: cleanapp-pipeline
     bollard: harness-stack
+    flate2: harness
     clap: cleanapp-pipeline harness-runner
     clap_complete: harness-runner
     insta: harness

@@ -1,5 +1,6 @@
 //! The kit as the front ends see it: the catalogue, the environment of a run, and the commands that need the world.
 
+mod check;
 mod doctor;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::grid::{Course, Point};
 use harness_model::topology::Topology;
+use harness_runner::check::{Check, Checked};
 use harness_runner::config::{Settings, Source, UnderTest};
 use harness_runner::exit::{Exit, Refusal};
 use harness_runner::kit::{Commands, Kit};
@@ -20,6 +22,7 @@ use harness_stack::engine::Engine;
 use harness_stack::images::{self, ImagePaths, ImageSpec, Mode, Resolved};
 use harness_stack::pool::{self, Options, Paths};
 use harness_stack::progress::Progress;
+use jiff::Timestamp;
 
 use crate::cx::Cx;
 use crate::environment::{Stack, folder};
@@ -164,6 +167,10 @@ impl Commands for Harness {
         doctor::run(self, settings, out).await
     }
 
+    async fn check(&self, _: &Settings, asked: &Check, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
+        check::run(asked, now).await
+    }
+
     async fn gc(&self, _: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {
         let engine = connect().await?;
         let paths = state()?;
@@ -267,6 +274,12 @@ pub(crate) fn read_topology(settings: &Settings) -> Result<(Topology, Utf8PathBu
             )));
         };
         service.env.extend(env.clone());
+    }
+    if let Some(what) = settings.under_test.scripts.keys().next() {
+        // A script that is ignored would let a planted bug survive in silence.
+        return Err(Refusal::config(format!(
+            "{path} names no script {what} whose place another could take"
+        )));
     }
     Ok((topology, folder(Utf8Path::new(&path))))
 }

@@ -4,6 +4,7 @@
 //! is an [`Exit`], returned and never taken by force, so that everything that was opened is closed.
 
 mod args;
+mod check;
 mod coverage;
 mod grid;
 mod mutants;
@@ -118,6 +119,7 @@ impl Command {
             Self::Recheck { dir } => recheck(kit, &dir, out),
             Self::Mutants(args) => mutants::run(kit, settings, args, out),
             Self::Grid(args) => grid::run(kit, settings, args, out),
+            Self::Check(args) => check::run(kit, &settings, &args, out),
             Self::Coverage(args) => coverage::run(&settings, &args, out),
             Self::Report(args) => report::run(kit, &settings, &args, out),
             Self::Stack(StackCommand::Up(args)) => stack::up(kit, settings, args, out),

@@ -5,7 +5,9 @@ use std::io::Write;
 use camino::Utf8PathBuf;
 use harness_model::grid::{Course, Point};
 use harness_model::topology::Topology;
+use jiff::Timestamp;
 
+use crate::check::{Check, Checked};
 use crate::config::{Settings, UnderTest};
 use crate::environment::Environment;
 use crate::exit::{Exit, Refusal};
@@ -75,6 +77,15 @@ pub trait Commands: Kit {
     /// Checks engine, images and host, and says what to do about each thing that is missing.
     fn doctor(&self, settings: &Settings, out: &mut dyn Write)
     -> impl Future<Output = Result<Exit, Refusal>>;
+
+    /// Looks at a platform as it is at `now`, and changes nothing. An endpoint that does not answer is a finding; a file
+    /// that cannot be read is a refusal.
+    fn check(
+        &self,
+        settings: &Settings,
+        asked: &Check,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Checked>, Refusal>>;
 
     /// Removes what earlier runs left behind, by run label only.
     fn gc(&self, settings: &Settings, out: &mut dyn Write) -> impl Future<Output = Result<Exit, Refusal>>;

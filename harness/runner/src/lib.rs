@@ -19,6 +19,7 @@
 mod bound;
 mod busy;
 pub mod cancel;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod environment;

@@ -14,6 +14,7 @@ mod events;
 mod image;
 mod labels;
 mod network;
+mod once;
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use self::error::{Cause, EngineError};
 pub use self::events::EngineEvent;
 pub use self::image::LocalImage;
 pub use self::network::NetworkSpec;
+pub use self::once::Once;
 
 /// Longest wait for the answer to a question or a small change.
 const CALL: Duration = Duration::from_secs(30);

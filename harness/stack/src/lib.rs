@@ -15,12 +15,14 @@
 pub mod admin;
 pub mod backend;
 pub mod client;
+pub mod compose;
 pub mod container;
 pub mod engine;
 pub mod host;
 pub mod images;
 pub mod load;
 pub mod pool;
+pub mod probe;
 pub mod progress;
 pub mod secret;
 pub mod service;

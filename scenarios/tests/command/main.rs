@@ -3,6 +3,7 @@
 //! Every test has a state folder, and so a pool, of its own; they run one after the other, since each of them boots
 //! backends and the machine is small.
 
+mod checks;
 mod killed;
 mod refused;
 mod seeded;

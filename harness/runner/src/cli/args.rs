@@ -6,7 +6,9 @@ use clap_complete::Shell;
 use harness_model::fault::MessageState;
 use harness_model::grid::Crash;
 use harness_model::seed::Seed;
+use jiff::Timestamp;
 
+use crate::check::Check;
 use crate::config::{self, Settings, Source};
 use crate::exit::Exit;
 
@@ -69,6 +71,8 @@ pub(super) enum Command {
     Coverage(CoverageArgs),
     /// Show a stored run as one HTML page
     Report(ReportArgs),
+    /// Check a platform as it is, without changing it: a deploy, a backup, ports
+    Check(CheckArgs),
     /// Measure the harness
     Bench {
         /// Which measurements; all, if none is named
@@ -236,6 +240,18 @@ pub(super) struct ReportArgs {
     /// Where to write it [default: RUN_DIR/report.html]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(subcommand)]
+    pub(super) what: Check,
+    /// The time that it is, for a look back; RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME", global = true)]
+    pub(super) now: Option<Timestamp>,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub(super) format: Format,
 }
 
 /// Reads a crash.

@@ -51,6 +51,9 @@ fn help_shows_commands_examples_and_exit_codes() {
     golden("help_mutants", &of_command("mutants"));
     golden("help_grid", &of_command("grid"));
     golden("help_coverage", &of_command("coverage"));
+    golden("help_check_deploy", &of_command("check deploy"));
+    golden("help_check_backup", &of_command("check backup"));
+    golden("help_check_ports", &of_command("check ports"));
     golden("help_report", &of_command("report"));
     golden("help_stack_up", &of_command("stack up"));
 }
@@ -121,6 +124,10 @@ fn bad_arguments_are_refused() {
         "grid --state A9",
         "grid --fault disk",
         "coverage --format xml",
+        "check deploy",
+        "check backup",
+        "check backup --log l --now yesterday",
+        "check ports --rules r",
         "report a b",
         "completions",
     ] {
@@ -236,6 +243,33 @@ fn a_stored_trial_is_run_again_with_its_seed_and_topology() {
     assert_eq!(
         said.out.lines().last(),
         Some("reproduced 2 of 2; the same schedule 2 of 2")
+    );
+}
+
+#[test]
+fn what_a_check_finds_is_a_table_and_an_exit_code() {
+    let out = TempDir::new().unwrap();
+    let said = harness(&out, "check deploy --compose a.yml");
+    assert_eq!((said.exit, &*said.err), (Exit::Failed, ""));
+    golden("check", &said.out);
+    let json = harness(&out, "check deploy --compose a.yml --format json");
+    let results: Vec<_> = lines(&json).iter().map(|line| line["result"].clone()).collect();
+    assert_eq!(results, ["FAIL", "ok", "-"]);
+
+    let fresh = harness(&out, "check backup --log b.log --now 2026-11-24T09:00:00Z");
+    assert_eq!(fresh.exit, Exit::Passed);
+    assert!(
+        fresh.out.ends_with("b.log at 2026-11-24T09:00:00Z\n"),
+        "{}",
+        fresh.out
+    );
+    let noted = harness(&out, "check ports --compose a.yml b.yml");
+    assert_eq!(noted.exit, Exit::Passed, "a note is no finding");
+    assert!(noted.out.contains("\nnote: nobody uses"), "{}", noted.out);
+    let absent = harness(&out, "check deploy --compose absent.yml");
+    assert_eq!(
+        (absent.exit, &*absent.err),
+        (Exit::Refused, "error: read absent.yml: no such file\n")
     );
 }
 

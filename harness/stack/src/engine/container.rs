@@ -345,7 +345,7 @@ impl Engine {
         Ok(text(&bytes))
     }
 
-    async fn raw(&self, container: &str) -> Result<ContainerInspectResponse, EngineError> {
+    pub(super) async fn raw(&self, container: &str) -> Result<ContainerInspectResponse, EngineError> {
         call(
             CALL,
             self.docker

@@ -20,12 +20,14 @@ use harness_model::ledger::{self, Ledger};
 use harness_model::name::Key;
 use harness_model::topology::Topology;
 use harness_model::verdict::{Finding, Kind};
+use harness_runner::check::{Check, Checked};
 use harness_runner::config::{Settings, UnderTest};
 use harness_runner::environment::{Collected, Environment, Failure};
 use harness_runner::exit::{Exit, Refusal};
 use harness_runner::kit::{ADDRESSES, Commands, Kit, UP};
 use harness_runner::scenario::{BodyFuture, Needs, Outcome, Scenario};
 use harness_runner::trial::{Judge, Trial};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 /// The environment: what was called, and how each step behaves.
@@ -519,6 +521,34 @@ impl Commands for MemoryKit {
         self.available(settings).map_err(Refusal::engine)?;
         writeln!(out, "healthy").unwrap();
         Ok(Exit::Passed)
+    }
+
+    async fn check(&self, _: &Settings, asked: &Check, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
+        match asked {
+            Check::Deploy(asked) if asked.compose.files[0] == "absent.yml" => {
+                Err(Refusal::config("read absent.yml: no such file"))
+            }
+            Check::Deploy(asked) => Ok(vec![
+                Checked::of(
+                    "pins-complete",
+                    "7 services",
+                    vec![Finding::new(Kind::Fail, "pins-complete", "tags is not pinned")],
+                ),
+                Checked::of("port-mappings", asked.compose.files[0].as_str(), Vec::new()),
+                Checked::skipped("versions-agree", "not asked; see --versions"),
+            ]),
+            Check::Backup(asked) => Ok(vec![Checked::of(
+                "backup-fresh",
+                format!("{} at {now}", asked.log),
+                Vec::new(),
+            )]),
+            Check::Ports(asked) => {
+                let note = "nobody uses the exception of the mobile team any more".to_owned();
+                Ok(vec![
+                    Checked::of("port-policy", format!("{asked:?}"), Vec::new()).noting([note]),
+                ])
+            }
+        }
     }
 
     async fn gc(&self, _: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {

@@ -1,0 +1,86 @@
+//! `harness check ports`.
+
+use harness_model::ops::firewall::{self, Firewall};
+use harness_model::ops::ports::{self, Open, SocketError};
+use harness_runner::check::{Checked, PortsCheck};
+use harness_runner::exit::Refusal;
+use jiff::Timestamp;
+
+use super::{Asked, containers, day, policy, read};
+
+/// Where Linux tells what listens.
+const PROC: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+
+pub(super) async fn run(asked: &PortsCheck, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
+    let policy = policy(asked.policy.as_deref())?.ports;
+    let rules = match &asked.rules {
+        None => None,
+        Some(file) => {
+            let rules = Firewall::parse(file.as_str(), &read(file)?);
+            Some(rules.map_err(|error| Refusal::config(error.to_string()))?)
+        }
+    };
+    let (from, listening) = sockets(asked)?;
+    let compose = Asked::new(&asked.compose).await?;
+    let config = compose.base().await?;
+
+    let configured = Open::of_config(&config);
+    // Without an engine there are no containers to look at; what they have opened listens on this machine anyway.
+    let bound = containers(&config.name)
+        .await
+        .map(|running| Open::of_running(&running));
+    let bound = bound.unwrap_or_default();
+    let all: Vec<_> = [&configured[..], &bound, &listening].concat();
+    let today = day(now);
+    let mut checked = vec![
+        Checked::of(
+            ports::MAPPINGS,
+            "the merged configuration",
+            ports::mappings(&config, &policy),
+        ),
+        Checked::of(
+            ports::POLICY,
+            format!(
+                "{} published ports, {} bound by containers, {} listening sockets ({from})",
+                configured.len(),
+                bound.len(),
+                listening.len()
+            ),
+            ports::policy(&policy, &all, today),
+        )
+        .noting(policy.unused(&all)),
+    ];
+    checked.push(match rules {
+        None => Checked::skipped(firewall::POLICY, "not asked; see --rules"),
+        Some(rules) => {
+            let looked_at = format!("{} rules of {}", rules.rules.len(), rules.file);
+            let heard: Vec<_> = [&bound[..], &listening].concat();
+            Checked::of(
+                firewall::POLICY,
+                looked_at,
+                rules.judge(&policy, Some(&heard), today),
+            )
+        }
+    });
+    Ok(checked)
+}
+
+/// What listens, and where that was read.
+fn sockets(asked: &PortsCheck) -> Result<(String, Vec<Open>), Refusal> {
+    let refused = |error: SocketError| Refusal::config(error.to_string());
+    let Some(file) = &asked.sockets else {
+        let mut all = Vec::new();
+        for path in PROC {
+            all.extend(Open::of_proc(path, &read(path.into())?).map_err(refused)?);
+        }
+        return Ok(("/proc/net".to_owned(), all));
+    };
+    let text = read(file)?;
+    let of_kernel = text.trim_start().starts_with("sl ");
+    let found = if of_kernel {
+        Open::of_proc(file.as_str(), &text)
+    } else {
+        Open::of_ss(file.as_str(), &text)
+    };
+    Ok((file.to_string(), found.map_err(refused)?))
+}
