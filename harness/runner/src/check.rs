@@ -35,9 +35,9 @@ pub struct ComposeFiles {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(after_long_help = "Examples:\n  \
     harness check deploy --compose docker-compose.yml\n  \
-    harness check deploy --compose docker-compose.yml --pins docker-compose.digests.current.yml --policy policy.toml\n  \
-    harness check deploy --compose docker-compose.yml --versions http://127.0.0.1:8081/version http://127.0.0.1:8082/version\n\n\
-    Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not, 96 if a file cannot be read or\n\
+    harness check deploy --compose docker-compose.yml --pins digests.current.yml --policy p.toml\n  \
+    harness check deploy --compose docker-compose.yml --versions http://127.0.0.1:8081/version\n\n\
+    Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not, 96 if a file cannot be read or \
     Compose refuses the files below the override, 97 if there is no Compose; see harness --help.")]
 pub struct DeployCheck {
     /// The configuration
@@ -64,9 +64,9 @@ pub struct DeployCheck {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(after_long_help = "Examples:\n  \
     harness check backup --log /var/log/backup.log --env prod\n  \
-    harness check backup --log backup.log --object cleanapp_all.sql.gz --metadata cleanapp_all.metadata.json\n  \
+    harness check backup --log backup.log --object all.sql.gz --metadata all.metadata.json\n  \
     harness check backup --log backup.log --now 2026-11-24T09:00:00Z     as it was then\n\n\
-    Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not (a log that is not there is), 96\n\
+    Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not (a log that is not there is), 96 \
     if a file cannot be read; see harness --help.")]
 pub struct BackupCheck {
     /// Log of the backups
@@ -89,8 +89,8 @@ pub struct BackupCheck {
     harness check ports --compose docker-compose.yml\n  \
     harness check ports --compose docker-compose.yml --policy policy.toml --rules firewall.json\n  \
     ss -H -ltn > sockets; harness check ports --compose docker-compose.yml --sockets sockets\n\n\
-    Rules are read as `gcloud compute firewall-rules list --format=json`, `iptables-save` or `ufw status` print them.\n\
-    Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not, 96 if a file cannot be read, 97 if\n\
+    Rules are read as `gcloud compute firewall-rules list --format=json`, `iptables-save` or `ufw status` print them. \
+    Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not, 96 if a file cannot be read, 97 if \
     there is no Compose; see harness --help.")]
 pub struct PortsCheck {
     /// The configuration

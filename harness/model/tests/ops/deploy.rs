@@ -314,13 +314,10 @@ proptest! {
         tag in proptest::option::of("[a-z0-9.]{1,8}"), hex in proptest::option::of("[0-9a-f]{60,66}"),
     ) {
         let repository = format!("{host}/{name}");
-        let mut text = repository.clone();
-        if let Some(tag) = &tag {
-            text.push_str(&format!(":{tag}"));
-        }
-        if let Some(hex) = &hex {
-            text.push_str(&format!("@sha256:{hex}"));
-        }
+        let after = |mark: &str, part: &Option<String>| {
+            part.as_ref().map_or(String::new(), |part| format!("{mark}{part}"))
+        };
+        let text = format!("{repository}{}{}", after(":", &tag), after("@sha256:", &hex));
         let reference = Reference::of(&text);
         prop_assert_eq!(reference.repository, repository);
         prop_assert_eq!(reference.tag, tag.as_deref());
