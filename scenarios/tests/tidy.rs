@@ -34,6 +34,7 @@ const USERS: &str = "
     insta: harness
     lapin: cleanapp-pipeline harness-stack
     libtest-mimic: harness-runner
+    quick-junit: harness-runner
     maud: harness-runner
     rabbitmq_http_client: harness-stack
     reqwest: cleanapp-pipeline harness-stack

@@ -30,6 +30,8 @@ use crate::{files, grid, mutants, stand};
 
 /// The topology that is tested when none is named.
 const DEFAULT_TOPOLOGY: &str = "fixtures/topologies/ci.toml";
+/// The catalogue's quarantine.
+const QUARANTINE: &str = "scenarios/quarantine.toml";
 /// How long the pool stays warm for the next run.
 const LINGER: Duration = Duration::from_mins(1);
 /// The hidden subcommand that a pool is started with.
@@ -66,6 +68,11 @@ impl Kit for Harness {
             Some(host) => socket(host.trim_start_matches("unix://")),
             None => socket("/var/run/docker.sock"),
         }
+    }
+
+    fn quarantine(&self, settings: &Settings) -> Option<Utf8PathBuf> {
+        let own = || Some(files::root().join(QUARANTINE)).filter(|path| path.exists());
+        settings.quarantine.clone().or_else(own)
     }
 
     async fn environment(&self, settings: &Settings) -> Result<Stack, Refusal> {

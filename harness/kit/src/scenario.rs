@@ -1,5 +1,6 @@
 //! Declaring a scenario.
 
+use std::panic::Location;
 use std::time::Duration;
 
 use harness_model::event::StepKind;
@@ -23,7 +24,8 @@ pub const fn secs(seconds: u64) -> Duration {
 }
 
 impl Builder {
-    /// A scenario that leaves the backends alone, with a budget of 90 s.
+    /// A scenario that leaves the backends alone, with a budget of 90 s. Its place is the caller's.
+    #[track_caller]
     pub const fn new(
         name: &'static str,
         doc: &'static str,
@@ -32,6 +34,7 @@ impl Builder {
         Self(Scenario {
             name,
             doc,
+            location: Location::caller(),
             needs: Needs::Shared,
             budget: BUDGET,
             setup: &[],

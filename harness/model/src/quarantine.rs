@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use toml::de::DeTable;
 
 use crate::fingerprint::Fingerprint;
+use crate::statistics::{trials_to_see, wilson};
 use crate::topology::parse::{Mistake, count, render, shape, spans_of, suggest, syntax};
 use crate::verdict::{Kind, Verdict};
 
@@ -88,16 +89,16 @@ impl Entry {
         }
     }
 
-    /// The scenario fails more often than it may. `at_least` is the lower end of the interval for its rate, so that
-    /// few trials prove nothing.
-    pub fn is_exceeded(&self, at_least: f64) -> bool {
-        at_least > self.max_rate
+    /// The scenario fails more often than it may. The lower end of the interval for its rate has to be above the rate that
+    /// is allowed, so that few trials prove nothing.
+    pub fn is_exceeded(&self, failures: u64, trials: u64) -> bool {
+        wilson(failures, trials).0 > self.max_rate
     }
 
     /// After so many clean trials in a row the entry should go: had its rate still been the one it allows, a failure would
-    /// have been seen with 95 %. It is the smallest n with `(1 - max_rate)^n <= 0.05`.
+    /// have been seen with 95 %.
     pub fn clean_enough(&self) -> u64 {
-        (0.05_f64.ln() / (-self.max_rate).ln_1p()).ceil() as u64
+        trials_to_see(self.max_rate)
     }
 }
 

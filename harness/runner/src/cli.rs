@@ -6,8 +6,10 @@
 mod args;
 mod check;
 mod coverage;
+mod export;
 mod grid;
 mod mutants;
+mod quarantine;
 mod report;
 mod stack;
 
@@ -30,6 +32,8 @@ use crate::cancel::Cancel;
 use crate::config::Settings;
 use crate::exit::{Exit, Refusal};
 use crate::kit::{Commands, CxOf, Kit};
+use crate::quarantine::Ward;
+use crate::report::forms::{Told, places};
 use crate::report::json::Json;
 use crate::report::pretty::Pretty;
 use crate::report::scene::{self, Scene};
@@ -99,12 +103,21 @@ impl Command {
                 let seed = args.seed.unwrap_or_else(|| settings.run_seed(&entropy()));
                 let planned = run::plan(kit.catalogue(), &args.filters, args.exact, seed, args.rounds)?;
                 let load = Busy::start(args.busy);
-                let summary = run(kit, &mut settings, &planned, seed, args.how, out)?;
+                let ward = ward(kit, &settings)?;
+                settings.reports.extend(args.report);
+                let summary = run(kit, &mut settings, &planned, seed, &ward, args.how, out)?;
                 drop(load);
                 if args.rounds > 1 {
                     writeln!(out, "{}", bound::sentence(&summary.finished)).map_err(unwritable)?;
                 }
-                Ok(summary.exit)
+                let exceeded = exceeded(&ward, &summary.finished);
+                for line in &exceeded {
+                    writeln!(out, "{line}").map_err(unwritable)?;
+                }
+                Ok(match summary.exit {
+                    Exit::Passed | Exit::Unfit if !exceeded.is_empty() => Exit::Failed,
+                    exit => exit,
+                })
             }
             Self::List { filters, format } => list(kit.catalogue(), &filters, format, out),
             Self::Images(target) => {
@@ -121,6 +134,8 @@ impl Command {
             Self::Grid(args) => grid::run(kit, settings, args, out),
             Self::Check(args) => check::run(kit, &settings, &args, out),
             Self::Coverage(args) => coverage::run(&settings, &args, out),
+            Self::Export(args) => export::run(kit, &settings, args, out),
+            Self::Quarantine { command } => quarantine::run(kit, &settings, command, out),
             Self::Report(args) => report::run(kit, &settings, &args, out),
             Self::Stack(StackCommand::Up(args)) => stack::up(kit, settings, args, out),
             Self::Completions { shell } => completions(shell, out),
@@ -168,11 +183,46 @@ fn with_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T, Refusal>) -> Result<
     result
 }
 
+/// The quarantine that holds for this catalogue today.
+fn ward<K: Kit>(kit: &K, settings: &Settings) -> Result<Ward, Refusal> {
+    let catalogue: Vec<_> = kit.catalogue().iter().map(|scenario| scenario.name).collect();
+    Ward::read(
+        kit.quarantine(settings).as_deref(),
+        &catalogue,
+        crate::quarantine::today(),
+    )
+}
+
+/// The scenarios in quarantine that have failed more often than their entries allow, in words.
+fn exceeded(ward: &Ward, finished: &[Finished]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in ward.list.entries() {
+        let of = finished.iter().filter(|ended| ended.scenario == entry.scenario);
+        let known: Vec<_> = of
+            .map(|ended| ended.verdict.kind)
+            .filter(|kind| !matches!(kind, Kind::Infra | Kind::Invalid))
+            .collect();
+        let failures = known.iter().filter(|kind| **kind != Kind::Pass).count();
+        // One trial shows no rate.
+        if known.len() > 1 && entry.is_exceeded(failures as u64, known.len() as u64) {
+            found.push(format!(
+                "{} has failed in {failures} of {} trials; its quarantine allows {:.1} %",
+                entry.scenario,
+                known.len(),
+                100.0 * entry.max_rate
+            ));
+        }
+    }
+    found
+}
+
 /// A run that has its folder, its runtime and its interruption, and no environment yet.
 struct Session<'a> {
     run: store::Run,
     runtime: &'a Runtime,
     cancel: Cancel,
+    /// Nothing; a run takes its own.
+    ward: Ward,
 }
 
 /// Does something with trials, in a session of its own.
@@ -189,7 +239,12 @@ fn session<K: Kit, T>(
         cancel
             .on_signals(runtime.handle())
             .map_err(|error| Refusal::config(format!("cannot wait for signals: {error}")))?;
-        work(&Session { run, runtime, cancel })
+        work(&Session {
+            run,
+            runtime,
+            cancel,
+            ward: Ward::default(),
+        })
     })
 }
 
@@ -219,6 +274,7 @@ impl Session<'_> {
             limits: Limits::default(),
             run: &self.run,
             under_test: &settings.under_test,
+            ward: &self.ward,
             cancel: &self.cancel,
         }
     }
@@ -230,10 +286,12 @@ impl HowArgs {
         settings.out = self.out.take().or(settings.out.take());
     }
 
-    fn reporter<'a>(&self, out: &'a mut dyn Write) -> Box<dyn Reporter + 'a> {
+    fn reporter<'a>(&self, settings: &Settings, out: &'a mut dyn Write) -> Box<dyn Reporter + 'a> {
         match self.format {
             Format::Json => Box::new(Json(out)),
-            Format::Pretty => Box::new(Pretty::new(out, io::stderr().is_terminal(), self.timings)),
+            Format::Pretty => Box::new(
+                Pretty::new(out, io::stderr().is_terminal(), self.timings).guarded(settings.github_actions),
+            ),
         }
     }
 }
@@ -243,23 +301,40 @@ fn run<K: Kit>(
     settings: &mut Settings,
     planned: &[Planned<'_, CxOf<K>>],
     seed: Seed,
+    ward: &Ward,
     mut how: HowArgs,
     out: &mut dyn Write,
 ) -> Result<Summary, Refusal> {
     how.merge(settings);
     session(kit, settings, |session| {
         let environment = session.wait(kit.environment(settings))?;
-        let shared = session.shared(kit, settings, &environment);
+        let shared = Shared {
+            ward,
+            ..session.shared(kit, settings, &environment)
+        };
         let runtime = session.runtime.handle();
-        let mut reporter = how.reporter(out);
-        Ok(run::execute(
-            &shared,
-            planned,
-            seed,
-            settings.jobs,
-            runtime,
-            &mut *reporter,
-        ))
+        let (start, began) = (jiff::Timestamp::now(), tokio::time::Instant::now());
+        let mut reporter = how.reporter(settings, &mut *out);
+        let summary = run::execute(&shared, planned, seed, settings.jobs, runtime, &mut *reporter);
+        drop(reporter);
+        let ended = |name: &str| summary.finished.iter().any(|trial| trial.scenario == name);
+        let missing = planned.iter().map(|planned| planned.scenario.name);
+        let missing: std::collections::BTreeSet<_> = missing.filter(|name| !ended(name)).collect();
+        let told = Told {
+            run: session.run.id.clone(),
+            start,
+            took: began.elapsed(),
+            finished: summary.finished.clone(),
+            missing: missing.into_iter().map(str::to_owned).collect(),
+            places: places(kit.catalogue()),
+        };
+        // Commands are read from either stream, and the output may be for a program.
+        told.write(
+            &settings.reports,
+            settings.step_summary.as_deref(),
+            &mut io::stderr(),
+        )?;
+        Ok(summary)
     })
 }
 
@@ -332,6 +407,7 @@ fn recheck<K: Kit>(kit: &K, dir: &Utf8PathBuf, out: &mut dyn Write) -> Result<Ex
         scenario: stored.about.scenario,
         seed: stored.about.seed,
         dir: dir.clone(),
+        quarantine: None,
         scene: Scene::cut(&verdict.findings, &stored.evidence, &store::read_logs(dir)),
         verdict,
     };
@@ -384,7 +460,10 @@ fn reproduce<K: Commands>(
     }));
     settings.under_test = about.under_test;
     let json = matches!(how.format, Format::Json);
-    let summary = run(kit, &mut settings, &planned, about.seed, how, out)?;
+    // What is wanted is what the trial does, not whether that is known.
+    let ward = Ward::default();
+    settings.reports.clear();
+    let summary = run(kit, &mut settings, &planned, about.seed, &ward, how, out)?;
 
     let signature = |verdict: &Verdict| {
         let rules = verdict

@@ -12,6 +12,9 @@
 //! | `HARNESS_OUT` | folder of the run store |
 //! | `HARNESS_LOG` | filter of the trials' logs, as in `info,harness_wire=trace` |
 //! | `HARNESS_LINGER` | seconds that the pool of backends stays warm after a run (60) |
+//! | `HARNESS_REPORT` | comma-separated: forms to write, as after `--report`: `junit=FILE`, `ctrf=FILE`, `github` |
+//! | `HARNESS_QUARANTINE` | file with the scenarios in quarantine |
+//! | `GITHUB_ACTIONS`, `GITHUB_STEP_SUMMARY` | foreign text is kept from driving the workflow; where a summary goes |
 //! | `HARNESS_REQUIRE` | `engine`: without an engine tests fail instead of being ignored; `CI` has the same effect |
 //! | `DOCKER_HOST` | the engine |
 
@@ -23,6 +26,7 @@ use harness_model::seed::Seed;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Refusal;
+use crate::report::forms::Form;
 
 /// Where images come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -81,10 +85,20 @@ pub struct Settings {
     pub docker_host: Option<String>,
     /// nextest's id of the run that this process is a part of.
     pub nextest_run: Option<String>,
+    /// nextest's number of the attempt, from 1.
+    pub nextest_attempt: Option<u32>,
     /// nextest's number of the stress iteration.
     pub nextest_stress: Option<String>,
     /// Cargo's target folder, if it was given.
     pub target_dir: Option<Utf8PathBuf>,
+    /// Forms in which the run is written for machines.
+    pub reports: Vec<Form>,
+    /// The file with the scenarios in quarantine, if it was given.
+    pub quarantine: Option<Utf8PathBuf>,
+    /// What is printed is read by a workflow of GitHub Actions.
+    pub github_actions: bool,
+    /// Where that workflow's step keeps its summary.
+    pub step_summary: Option<Utf8PathBuf>,
 }
 
 impl Settings {
@@ -136,8 +150,13 @@ impl Settings {
             require_engine: ci || require.is_some(),
             docker_host: text("DOCKER_HOST")?,
             nextest_run: text("NEXTEST_RUN_ID")?,
+            nextest_attempt: text("NEXTEST_ATTEMPT")?.and_then(|value| value.parse().ok()),
             nextest_stress: text("NEXTEST_STRESS_CURRENT")?,
             target_dir: text("CARGO_TARGET_DIR")?.map(Utf8PathBuf::from),
+            reports: reports(text("HARNESS_REPORT")?.as_deref().unwrap_or_default())?,
+            quarantine: text("HARNESS_QUARANTINE")?.map(Utf8PathBuf::from),
+            github_actions: text("GITHUB_ACTIONS")?.is_some_and(|value| value == "true"),
+            step_summary: text("GITHUB_STEP_SUMMARY")?.map(Utf8PathBuf::from),
         })
     }
 
@@ -192,6 +211,16 @@ impl UnderTest {
         }
         Ok(())
     }
+}
+
+/// Reads a list of forms.
+fn reports(list: &str) -> Result<Vec<Form>, Refusal> {
+    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let read = |item: &str| {
+        item.parse()
+            .map_err(|expected: String| refused("HARNESS_REPORT", item, &expected))
+    };
+    items.map(read).collect()
 }
 
 /// Reads `ROLE=REF`.
@@ -268,6 +297,16 @@ mod tests {
             (
                 ("HARNESS_REQUIRE", "docker"),
                 "HARNESS_REQUIRE: `docker` cannot be used; expected `engine`",
+            ),
+            (
+                ("HARNESS_REPORT", "xunit=a.xml"),
+                "HARNESS_REPORT: `xunit=a.xml` cannot be used; expected `junit=FILE`, `ctrf=FILE`, `summary=FILE`, \
+                 `annotations=FILE` or `github`",
+            ),
+            (
+                ("HARNESS_REPORT", "junit"),
+                "HARNESS_REPORT: `junit` cannot be used; expected `junit=FILE`, `ctrf=FILE`, `summary=FILE`, \
+                 `annotations=FILE` or `github`",
             ),
             (
                 ("HARNESS_IMAGES", "podman"),

@@ -29,6 +29,11 @@ pub trait Kit: Send + Sync + 'static {
     /// socket is looked at. The error says what was looked for.
     fn available(&self, settings: &Settings) -> Result<(), String>;
 
+    /// The file with the scenarios in quarantine: the one that was given, else the catalogue's own, if it has one.
+    fn quarantine(&self, settings: &Settings) -> Option<Utf8PathBuf> {
+        settings.quarantine.clone()
+    }
+
     /// Brings up what all trials of the run share. It must not outlast an interruption: the future is dropped.
     fn environment(&self, settings: &Settings) -> impl Future<Output = Result<Self::Environment, Refusal>>;
 }

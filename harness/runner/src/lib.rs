@@ -10,6 +10,7 @@
 //! - [`cancel`]: Ctrl-C and SIGTERM; `panics`: panics as values; [`logging`]: one log file for each trial;
 //! - [`scenario`], [`environment`], [`kit`]: what a caller brings;
 //! - [`store`]: the folder of a run; [`trial`]: the life of one trial; [`run`]: selection, order and threads;
+//! - [`quarantine`]: failures that are known and waited for;
 //! - [`report`]: what people and programs see of it; [`html`]: a stored run as a page; [`mutants`]: whether planted bugs are noticed;
 //! - [`cli`] and [`libtest`]: the two front ends.
 //!
@@ -30,8 +31,10 @@ pub mod libtest;
 pub mod logging;
 pub mod mutants;
 mod panics;
+pub mod quarantine;
 pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod store;
+mod stored;
 pub mod trial;

@@ -8,6 +8,8 @@
 //!   whole scene follows.
 //! - A test that is skipped at run time would be shown as passed. So it is decided at list time: without an engine all
 //!   tests are marked ignored. Under `CI` or `HARNESS_REQUIRE=engine` they are not, and each of them fails.
+//! - A failure that is held in quarantine is shown on stderr and does not fail its test.
+//! - `HARNESS_REPORT` asks for more forms: each process writes them again, from all that the run has stored so far.
 //! - SIGTERM (a timeout of nextest) and Ctrl-C end the trial as [`crate::trial`] says; the test fails.
 //!
 //! Flags of libtest that libtest-mimic does not know are taken out first (`--no-capture`, `--shuffle`,
@@ -33,10 +35,13 @@ use crate::config::Settings;
 use crate::environment::Environment;
 use crate::exit::Refusal;
 use crate::kit::Kit;
-use crate::report::{Finished, scene};
+use crate::quarantine::{self, Ward};
+use crate::report::forms::FormKind;
+use crate::report::junit::message;
+use crate::report::{Finished, guard, scene};
 use crate::scenario::Scenario;
 use crate::trial::{self, Limits, Shared};
-use crate::{logging, store};
+use crate::{logging, store, stored};
 
 /// The `main` of a test target with `harness = false`.
 pub fn main<K: Kit>(kit: K) -> ExitCode {
@@ -67,9 +72,18 @@ pub fn main<K: Kit>(kit: K) -> ExitCode {
     }
 
     let catalogue = kit.catalogue();
+    let names: Vec<_> = catalogue.iter().map(|scenario| scenario.name).collect();
+    let ward = match ward(&kit, &settings, &names) {
+        Ok(ward) => ward,
+        Err(refusal) => {
+            complain(&refusal);
+            return ExitCode::from(101);
+        }
+    };
     let front = Arc::new(Front {
         kit,
         settings,
+        ward,
         cancel: Cancel::default(),
         session: OnceLock::new(),
     });
@@ -91,10 +105,25 @@ pub fn main<K: Kit>(kit: K) -> ExitCode {
             Trial::test(scenario.name, move || front.test(scenario)).with_ignored_flag(ignored)
         });
     let conclusion = libtest_mimic::run(&args, tests.collect());
-    if let Some(front) = Arc::into_inner(front) {
-        front.end();
+    let written = Arc::into_inner(front).map_or(Ok(()), Front::end);
+    match written {
+        Ok(()) => conclusion.exit_code(),
+        Err(refusal) => {
+            complain(&refusal);
+            ExitCode::from(101)
+        }
     }
-    conclusion.exit_code()
+}
+
+/// The quarantine of these scenarios, and that what is asked for can be written from here.
+fn ward<K: Kit>(kit: &K, settings: &Settings, names: &[&str]) -> Result<Ward, Refusal> {
+    let github = settings.reports.iter().any(|form| form.kind == FormKind::Github);
+    if github && settings.nextest_run.is_some() {
+        // No process knows whether it is the last one.
+        let what = "HARNESS_REPORT: `github` cannot be written by one of the processes of nextest";
+        return Err(Refusal::config(what).hint("run `harness export --report github` after nextest"));
+    }
+    Ward::read(kit.quarantine(settings).as_deref(), names, quarantine::today())
 }
 
 /// Splits the arguments into those that libtest-mimic understands and filters, of which it takes one only.
@@ -134,6 +163,7 @@ fn complain(refusal: &Refusal) -> String {
 struct Front<K: Kit> {
     kit: K,
     settings: Settings,
+    ward: Ward,
     cancel: Cancel,
     session: OnceLock<Result<Session<K::Environment>, Refusal>>,
 }
@@ -184,6 +214,7 @@ impl<K: Kit> Front<K> {
             limits: Limits::default(),
             run: &session.run,
             under_test: &self.settings.under_test,
+            ward: &self.ward,
             cancel: &self.cancel,
         };
         // Nobody watches the phases: the receiver is gone at once, and the sender does not mind.
@@ -192,35 +223,57 @@ impl<K: Kit> Front<K> {
         let finished = session
             .runtime
             .block_on(trial::run(&shared, scenario, seed, &events));
-        if finished.verdict.kind == Kind::Pass {
-            Ok(())
-        } else {
-            Err(explain(&finished).into())
+        let guarded = self.settings.github_actions;
+        match (finished.counts_as(), finished.is_held()) {
+            (Kind::Pass, false) => Ok(()),
+            (Kind::Pass, true) => {
+                explain("held: ", &finished, guarded);
+                Ok(())
+            }
+            _ => Err(explain("Error: ", &finished, guarded).into()),
         }
     }
 
     /// Ends the environment inside the runtime, then the runtime: tasks that are still there belong to nobody any
     /// more.
-    fn end(self) {
+    ///
+    /// # Errors
+    /// A form that was asked for cannot be written.
+    fn end(self) -> Result<(), Refusal> {
         if let Some(Ok(Session {
-            runtime, environment, ..
+            runtime,
+            environment,
+            run,
+            ..
         })) = self.session.into_inner()
         {
             let context = runtime.enter();
             drop(environment);
             drop(context);
             runtime.shutdown_timeout(Duration::from_secs(1));
+            if !self.settings.reports.is_empty() {
+                // Processes of one nextest run write the same files one after the other, the last one all of it.
+                stored::alone(&run.dir, || {
+                    let told = stored::told(&self.kit, &self.ward, std::slice::from_ref(&run.dir), None)?;
+                    let summary = self.settings.step_summary.as_deref();
+                    told.write(&self.settings.reports, summary, &mut io::stderr())
+                })?;
+            }
         }
+        Ok(())
     }
 }
 
 /// Writes the diagnosis and the scene to stderr; returns the diagnosis.
-fn explain(finished: &Finished) -> String {
-    let headline = scene::headline(finished);
-    let mut text = format!("Error: {headline}\n").into_bytes();
+fn explain(word: &str, finished: &Finished, guarded: bool) -> String {
+    let headline = message(finished);
+    let mut text = format!("{word}{headline}\n").into_bytes();
     // Writing to memory cannot fail, and where stderr is gone the exit code still says it. One write keeps the scenes
     // of trials that run at the same time apart.
     drop(scene::write(finished, &mut text));
+    if guarded {
+        text = guard::wrapped(&text);
+    }
     drop(io::stderr().write_all(&text));
     headline
 }

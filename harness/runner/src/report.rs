@@ -3,15 +3,22 @@
 //! Reporters run on one thread, see events in the order in which they came in, and decide nothing. Together with
 //! [`crate::cli`] and [`crate::libtest`] they are the only code that prints.
 
+pub mod annotations;
+pub mod ctrf;
+pub mod forms;
+pub(crate) mod guard;
 pub mod json;
+pub mod junit;
 pub mod pretty;
 pub mod scene;
+pub mod summary;
 pub(crate) mod table;
 
 use std::io;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use harness_model::quarantine::Standing;
 use harness_model::seed::Seed;
 use harness_model::verdict::{Kind, Verdict};
 use serde::Serialize;
@@ -69,6 +76,9 @@ pub struct Finished {
     pub dir: Utf8PathBuf,
     /// What it ends with.
     pub verdict: Verdict,
+    /// What quarantine makes of it, if its scenario is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Standing>,
     /// What a reader needs to see of it.
     #[serde(skip)]
     pub scene: Scene,
@@ -78,6 +88,20 @@ impl Finished {
     /// The part of the run that it belongs to, if the run has parts.
     pub fn part(&self) -> Option<&str> {
         self.trial.split_once('/').map(|(part, _)| part)
+    }
+
+    /// It did not pass, and does not count, because its failure is known and waited for.
+    pub fn is_held(&self) -> bool {
+        self.quarantine == Some(Standing::Held) && self.verdict.kind != Kind::Pass
+    }
+
+    /// What it counts as: its verdict, unless it is in quarantine. An entry that has expired is a failure by itself.
+    pub fn counts_as(&self) -> Kind {
+        match &self.quarantine {
+            Some(Standing::Held) => Kind::Pass,
+            Some(Standing::Expired) => self.verdict.kind.max(Kind::Fail),
+            _ => self.verdict.kind,
+        }
     }
 }
 
@@ -94,6 +118,9 @@ pub struct Totals {
     pub invalid: usize,
     /// Trials whose environment did not do its part.
     pub infra: usize,
+    /// Trials that did not pass and do not count, because of a quarantine.
+    #[serde(skip_serializing_if = "is_none")]
+    pub quarantined: usize,
     /// Selected trials that never began.
     pub not_run: usize,
     /// How long the run took.
@@ -103,7 +130,16 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds a trial.
+    /// Adds a trial that is over.
+    pub fn add(&mut self, ended: &Finished) {
+        if ended.is_held() {
+            self.quarantined += 1;
+        } else {
+            self.count(ended.counts_as());
+        }
+    }
+
+    /// Adds a trial of this kind.
     pub fn count(&mut self, kind: Kind) {
         *match kind {
             Kind::Pass => &mut self.pass,
@@ -121,6 +157,11 @@ impl Totals {
             ..self
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is what serde passes")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Shows the events of a run.

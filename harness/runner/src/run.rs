@@ -203,7 +203,7 @@ pub fn execute_each<E: Environment>(
             show(&event);
             if let Event::TrialFinished(ended) = event {
                 running -= 1;
-                totals.count(ended.verdict.kind);
+                totals.add(&ended);
                 bug |= ended.verdict.findings.iter().any(|finding| finding.rule == "bug");
                 finished.push(*ended);
             }
@@ -215,7 +215,7 @@ pub fn execute_each<E: Environment>(
     } else if cancel.is_cancelled() {
         Exit::Interrupted
     } else {
-        Exit::of(finished.iter().map(|ended| ended.verdict.kind))
+        Exit::of(finished.iter().map(Finished::counts_as))
     };
     totals.not_run = trials.len() - finished.len();
     totals.took = started.elapsed();

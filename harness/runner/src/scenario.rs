@@ -1,6 +1,7 @@
 //! What a scenario is to the runner: a name, what it asks for, and a body.
 
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Scenario<C: 'static> {
     pub name: &'static str,
     /// One sentence: what is shown.
     pub doc: &'static str,
+    /// Where it is declared.
+    pub location: &'static Location<'static>,
     /// What it may do to the backends.
     pub needs: Needs,
     /// How long the whole body may take.

@@ -36,7 +36,7 @@ use crate::environment::Collected;
 /// How many runs are kept.
 pub const KEPT: usize = 20;
 
-const MARKER: &str = "harness-run";
+pub(crate) const MARKER: &str = "harness-run";
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,7 @@ pub enum StoreError {
     },
 }
 
-fn write_error(path: &Utf8Path) -> impl FnOnce(io::Error) -> StoreError {
+pub(crate) fn write_error(path: &Utf8Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Write { path, source }
 }
@@ -267,7 +267,7 @@ pub fn write_json<T: Serialize>(dir: &Utf8Path, name: &str, value: &T) -> Result
     write(&path, &text)
 }
 
-fn write(path: &Utf8Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write(path: &Utf8Path, bytes: &[u8]) -> Result<(), StoreError> {
     let fresh = Utf8PathBuf::from(format!("{path}.tmp-{}", std::process::id()));
     let written = File::create(&fresh).and_then(|mut file| file.write_all(bytes));
     let renamed = written.and_then(|()| fs::rename(&fresh, path));

@@ -34,6 +34,7 @@ use crate::cancel::Cancel;
 use crate::config::UnderTest;
 use crate::environment::{Collected, Environment};
 use crate::panics::caught_in;
+use crate::quarantine::Ward;
 use crate::report::scene::Scene;
 use crate::report::{Event, Finished};
 use crate::scenario::{Needs, Scenario};
@@ -89,6 +90,8 @@ pub struct Shared<'a, E> {
     pub run: &'a store::Run,
     /// What is tested.
     pub under_test: &'a UnderTest,
+    /// What is in quarantine.
+    pub ward: &'a Ward,
     /// The interruption.
     pub cancel: &'a Cancel,
 }
@@ -198,7 +201,11 @@ pub async fn run<E: Environment>(
         Ok(dir) => dir,
         Err(error) => {
             let finding = Finding::new(Kind::Infra, "store", error.to_string());
-            return without_trial(scenario.name, seed, shared.run, finding);
+            let ended = without_trial(scenario.name, seed, shared.run, finding);
+            return Finished {
+                quarantine: shared.ward.standing(scenario.name, &ended.verdict),
+                ..ended
+            };
         }
     };
     let id = shared.run.trial_id(dir.file_name().unwrap_or(scenario.name));
@@ -233,6 +240,7 @@ pub async fn run<E: Environment>(
         scenario: about.scenario,
         seed,
         dir,
+        quarantine: shared.ward.standing(scenario.name, &verdict),
         verdict,
         scene,
     }
@@ -246,6 +254,7 @@ pub(crate) fn without_trial(scenario: &str, seed: Seed, run: &store::Run, findin
         seed,
         dir: run.dir.clone(),
         verdict: Verdict::of(vec![finding]),
+        quarantine: None,
         scene: Scene::default(),
     }
 }

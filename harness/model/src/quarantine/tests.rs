@@ -125,7 +125,20 @@ fn expired_entries_are_found_with_their_line() {
 fn rates_and_clean_streaks() {
     let quarantine = read();
     let entry = &quarantine.entries()[0];
-    assert!(!entry.is_exceeded(0.05) && entry.is_exceeded(0.051));
+    // Of 20 trials the interval begins above 5 % only when four have failed.
+    for (failures, trials, exceeded) in [
+        (0, 0, false),
+        (1, 1, true),
+        (3, 20, false),
+        (4, 20, true),
+        (5, 100, false),
+    ] {
+        assert_eq!(
+            entry.is_exceeded(failures, trials),
+            exceeded,
+            "{failures} of {trials}"
+        );
+    }
     // Of the table of clean runs that show a flake with 95 %: 5 % 59, 1 % 299, 0.1 % 2995.
     for (max_rate, expected) in [(0.05, 59), (0.01, 299), (0.001, 2995)] {
         let mut entry = entry.clone();

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::check::Check;
 use crate::config::{self, Settings, Source};
 use crate::exit::Exit;
+use crate::report::forms::Form;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -73,6 +74,13 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Check a platform as it is, without changing it: a deploy, a backup, ports
     Check(CheckArgs),
+    /// Write stored runs in forms for machines: JUnit, CTRF, step summary, annotations
+    Export(ExportArgs),
+    /// Scenarios whose known failures are waited for
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
     /// Measure the harness
     Bench {
         /// Which measurements; all, if none is named
@@ -136,10 +144,51 @@ pub(super) struct RunArgs {
     /// Keep so many cores busy meanwhile, to see what a loaded machine changes
     #[arg(long, value_name = "CORES", default_value_t = 0)]
     pub(super) busy: usize,
+    /// Also write the run as junit=FILE, ctrf=FILE, summary=FILE, annotations=FILE, or for github; can be given several
+    /// times
+    #[arg(long, value_name = "KIND=FILE")]
+    pub(super) report: Vec<Form>,
     #[command(flatten)]
     pub(super) target: TargetArgs,
     #[command(flatten)]
     pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    harness export --report junit=junit.xml                        the latest run\n  \
+    harness export shards --expect '*' --report github             all runs below a folder, none of the catalogue missing\n\n\
+    The exit code is that of a run with these trials; 102 if an expected scenario was not run, 4 if no trial is stored.")]
+pub(super) struct ExportArgs {
+    /// Folders of runs, or folders with runs in them; told as one run [default: the latest]
+    #[arg(value_name = "RUN")]
+    pub(super) runs: Vec<Utf8PathBuf>,
+    /// What to write: junit=FILE, ctrf=FILE, summary=FILE, annotations=FILE, or github; can be given several times
+    #[arg(long, value_name = "KIND=FILE")]
+    pub(super) report: Vec<Form>,
+    /// Scenarios that have to be there, as in `harness run FILTER`; `*` for the whole catalogue
+    #[arg(long, value_name = "FILTER")]
+    pub(super) expect: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QuarantineCommand {
+    /// Show what is in quarantine, until when, and how many clean trials are stored of it
+    List,
+    /// Refuse a quarantine that cannot be read (exit code 96) or has an entry that has expired (100)
+    Check,
+    /// Print an entry for what a stored trial shows
+    Propose {
+        /// Folder of the trial
+        #[arg(value_name = "TRIAL_DIR")]
+        dir: Utf8PathBuf,
+        /// Who mends it
+        #[arg(long)]
+        owner: String,
+        /// Where that is followed
+        #[arg(long)]
+        issue: String,
+    },
 }
 
 #[derive(Debug, Args)]

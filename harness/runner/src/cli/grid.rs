@@ -90,7 +90,7 @@ pub(super) fn run<K: Commands>(
                     seed: seed.derive(scenario.name),
                 })
                 .collect();
-            let mut reporter = args.how.reporter(out);
+            let mut reporter = args.how.reporter(settings, out);
             run::execute(&shared, &planned, seed, settings.jobs, runtime, &mut *reporter)
         };
 

@@ -45,7 +45,8 @@ pub(super) fn run<K: Commands>(
             Box::new(Json(&mut *out))
         } else {
             Box::new(Progress {
-                pretty: Pretty::new(&mut *out, io::stderr().is_terminal(), false),
+                pretty: Pretty::new(&mut *out, io::stderr().is_terminal(), false)
+                    .guarded(settings.github_actions),
                 bugs: &bugs,
             })
         };
@@ -242,6 +243,7 @@ fn execute<K: Commands>(
                 limits: Limits::default(),
                 run: &world.part,
                 under_test: &world.under_test,
+                ward: &session.ward,
                 cancel: &session.cancel,
             }
         })

@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use harness_model::quarantine::Standing;
 use harness_model::verdict::{Kind, Timings};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::table::{Column, Table};
-use super::{Event, Finished, Reporter, Totals, scene};
+use super::{Event, Finished, Reporter, Totals, guard, scene};
+use crate::quarantine;
 
 /// The reporter for people.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct Pretty<W> {
     running: BTreeMap<String, ProgressBar>,
     timings: Option<Vec<(String, Timings)>>,
     dir: Option<Utf8PathBuf>,
+    guarded: bool,
 }
 
 impl<W: Write> Pretty<W> {
@@ -31,7 +34,15 @@ impl<W: Write> Pretty<W> {
             running: BTreeMap::new(),
             timings: timings.then(Vec::new),
             dir: None,
+            guarded: false,
         }
+    }
+
+    /// What is printed is read by a workflow: foreign text in it must not be taken for commands.
+    #[must_use]
+    pub fn guarded(mut self, guarded: bool) -> Self {
+        self.guarded = guarded;
+        self
     }
 
     /// A moving line for a trial that has begun.
@@ -50,6 +61,9 @@ impl<W: Write> Pretty<W> {
         }
         let mut text = Vec::new();
         write_trial(finished, &mut text)?;
+        if self.guarded && finished.verdict.kind != Kind::Pass {
+            text = guard::wrapped(&text);
+        }
         self.end(&finished.trial, &text)
     }
 
@@ -70,21 +84,32 @@ impl<W: Write> Pretty<W> {
 /// One line with verdict, scenario and time; below it the scene of whatever did not pass.
 fn write_trial(finished: &Finished, out: &mut dyn Write) -> io::Result<()> {
     let kind = finished.verdict.kind;
-    let word = if kind == Kind::Pass {
+    let word = if kind == Kind::Pass || finished.is_held() {
         kind.word().to_owned()
     } else {
         kind.word().to_uppercase()
     };
     writeln!(
         out,
-        "{word:<7}  {}  {}",
+        "{word:<7}  {}  {}{}",
         finished.scenario,
-        seconds(finished.verdict.timings.total())
+        seconds(finished.verdict.timings.total()),
+        standing(finished)
     )?;
     if kind == Kind::Pass {
         Ok(())
     } else {
         scene::write(finished, out)
+    }
+}
+
+/// What quarantine makes of it, where that is not the same as for any other trial.
+fn standing(finished: &Finished) -> String {
+    match &finished.quarantine {
+        Some(standing) if *standing != Standing::Held || finished.is_held() => {
+            format!(", {}", quarantine::note(standing))
+        }
+        _ => String::new(),
     }
 }
 
@@ -137,6 +162,7 @@ fn summary(totals: &Totals) -> String {
         hang,
         invalid,
         infra,
+        quarantined,
         not_run,
         took,
         exit,
@@ -147,6 +173,7 @@ fn summary(totals: &Totals) -> String {
         (hang, "hang"),
         (invalid, "invalid"),
         (infra, "infra"),
+        (quarantined, "quarantined"),
         (not_run, "not run"),
     ];
     let counts: Vec<_> = counts

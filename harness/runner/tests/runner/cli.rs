@@ -1,6 +1,7 @@
 //! The command line, in this process.
 
 use harness_runner::cli;
+use harness_runner::config::Settings;
 use harness_runner::exit::Exit;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,11 +18,16 @@ pub(crate) struct Said {
 
 /// What `harness ARGS` says, with its store in `dir`.
 pub(crate) fn harness(dir: &TempDir, args: &str) -> Said {
+    harness_with(settings(dir), args)
+}
+
+/// What it says with these settings.
+pub(crate) fn harness_with(settings: Settings, args: &str) -> Said {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = std::iter::once("harness")
         .chain(args.split_whitespace())
         .map(Into::into);
-    let exit = cli::dispatch(&MemoryKit, args, settings(dir), &mut out, &mut err);
+    let exit = cli::dispatch(&MemoryKit, args, settings, &mut out, &mut err);
     Said {
         exit,
         out: String::from_utf8(out).unwrap(),
@@ -54,6 +60,8 @@ fn help_shows_commands_examples_and_exit_codes() {
     golden("help_check_deploy", &of_command("check deploy"));
     golden("help_check_backup", &of_command("check backup"));
     golden("help_check_ports", &of_command("check ports"));
+    golden("help_export", &of_command("export"));
+    golden("help_quarantine", &of_command("quarantine"));
     golden("help_report", &of_command("report"));
     golden("help_stack_up", &of_command("stack up"));
 }

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A built example of this package; `cargo test` and nextest build them all.
-fn example(name: &str, out: &TempDir, args: &str, vars: &[(&str, &str)]) -> Command {
+pub(crate) fn example(name: &str, out: &TempDir, args: &str, vars: &[(&str, &str)]) -> Command {
     let test = std::env::current_exe().unwrap();
     let file: PathBuf = test
         .parent()

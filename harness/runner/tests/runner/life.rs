@@ -9,6 +9,7 @@ use harness_model::verdict::{Kind, Verdict};
 use harness_runner::cancel::Cancel;
 use harness_runner::config::UnderTest;
 use harness_runner::kit::Kit;
+use harness_runner::quarantine::Ward;
 use harness_runner::report::{Event, Finished};
 use harness_runner::scenario::Scenario;
 use harness_runner::trial::{self, Judge, Limits, Shared};
@@ -65,6 +66,7 @@ async fn live_with(name: &str, script: &str, judge: Judge, interrupt: bool) -> L
         limits: Limits::default(),
         run: &run,
         under_test: &under_test,
+        ward: &Ward::default(),
         cancel: &cancel,
     };
     let (sender, receiver) = mpsc::channel();

@@ -3,11 +3,14 @@
 mod cli;
 mod contract;
 mod coverage;
+mod forms;
 mod grid;
 mod html;
 mod life;
 mod memory;
 mod mutants;
+mod nextest;
+mod quarantine;
 mod reports;
 mod store;
 

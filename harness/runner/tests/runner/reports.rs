@@ -14,7 +14,7 @@ use harness_runner::report::{Event, Finished, Reporter, Totals};
 
 use crate::golden;
 
-fn finished(scenario: &str, findings: Vec<Finding>, scene: Scene) -> Finished {
+pub(crate) fn finished(scenario: &str, findings: Vec<Finding>, scene: Scene) -> Finished {
     let mut verdict = Verdict::of(findings);
     let phase = |name: &str, ms| (name.to_owned(), Duration::from_millis(ms));
     verdict.timings = Timings {
@@ -32,11 +32,12 @@ fn finished(scenario: &str, findings: Vec<Finding>, scene: Scene) -> Finished {
         seed: Seed(7),
         dir,
         verdict,
+        quarantine: None,
         scene,
     }
 }
 
-fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     let event = |n: u64, svc: Option<&str>, step| {
         (
             n,

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::io::{self, Write};
+use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -290,11 +291,13 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Finding> {
 
 type Body = for<'a> fn(&'a mut World) -> BodyFuture<'a>;
 
+#[track_caller]
 const fn scenario(name: &'static str, doc: &'static str, body: Body) -> Scenario<World> {
     let budget = Duration::from_millis(50);
     Scenario {
         name,
         doc,
+        location: Location::caller(),
         needs: Needs::Shared,
         budget,
         setup: &[],
@@ -388,6 +391,12 @@ impl Kit for MemoryKit {
         match settings.under_test.topology.as_deref() {
             Some(path) if path == "absent.toml" => {
                 Err(Refusal::config("cannot read absent.toml: no such file").hint("see --topology"))
+            }
+            Some(script) if script.as_str().starts_with("first:") => {
+                // What is said of the first attempt of nextest is not so in the others.
+                let first = settings.nextest_attempt.is_none_or(|attempt| attempt == 1);
+                let script = script.as_str().trim_start_matches("first:");
+                Ok(Memory::scripted(if first { script } else { "" }))
             }
             _ => Ok(Memory::with(&settings.under_test)),
         }

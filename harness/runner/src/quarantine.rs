@@ -1,0 +1,70 @@
+//! The quarantine as a run honours it: read once, with the day on which it is read.
+//!
+//! What an entry means is said in [`harness_model::quarantine`]. A file that is named and cannot be used refuses the run:
+//! nobody can tell any more what it was to hold.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use harness_model::quarantine::{Quarantine, Standing};
+use harness_model::verdict::Verdict;
+use jiff::civil::Date;
+
+use crate::exit::Refusal;
+
+/// The entries that are in force today.
+#[derive(Debug, Clone, Default)]
+pub struct Ward {
+    /// The entries.
+    pub list: Quarantine,
+    /// The file they are from.
+    pub file: Utf8PathBuf,
+    /// The day, in UTC.
+    pub today: Date,
+}
+
+impl Ward {
+    /// Reads a file; without one there is nothing in quarantine.
+    ///
+    /// # Errors
+    /// It cannot be read, or it is no quarantine of this catalogue; what is wrong is shown with its line.
+    pub fn read(file: Option<&Utf8Path>, catalogue: &[&str], today: Date) -> Result<Self, Refusal> {
+        let Some(file) = file else {
+            return Ok(Self {
+                today,
+                ..Self::default()
+            });
+        };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Refusal::config(format!("cannot read the quarantine {file}: {error}")))?;
+        let list = Quarantine::parse(file.as_str(), &text)
+            .and_then(|list| list.check(catalogue))
+            .map_err(|error| Refusal::config(format!("{file}:\n{}", error.render(100, false))))?;
+        Ok(Self {
+            list,
+            file: file.to_owned(),
+            today,
+        })
+    }
+
+    /// What quarantine makes of a trial; nothing, if its scenario is not there.
+    pub fn standing(&self, scenario: &str, verdict: &Verdict) -> Option<Standing> {
+        Some(self.list.of(scenario)?.standing(self.today, verdict))
+    }
+}
+
+/// Today, in UTC.
+pub fn today() -> Date {
+    jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date()
+}
+
+/// What a reader is told of a trial's standing, in a few words; nothing of one that is as good as any other.
+pub fn note(standing: &Standing) -> String {
+    match standing {
+        Standing::Held => "quarantined".to_owned(),
+        Standing::New { fingerprints } => {
+            let new: Vec<_> = fingerprints.iter().map(ToString::to_string).collect();
+            format!("quarantined, but this failure is new: {}", new.join(", "))
+        }
+        Standing::Expired => "its quarantine has expired: mend it, renew the entry or remove it".to_owned(),
+        Standing::Unknown => "quarantined, but this says nothing of the pipeline".to_owned(),
+    }
+}
