@@ -58,6 +58,16 @@ fn a_known_failure_is_shown_and_does_not_count() {
     );
     assert!(said.out.contains("1 pass, 1 quarantined in "), "{}", said.out);
 
+    let often = with(&out, &known, "judge::loses --rounds 2");
+    assert_eq!(often.exit, Exit::Failed);
+    assert!(
+        often
+            .out
+            .contains("judge::loses has failed in 2 of 2 trials; its quarantine allows 5.0 %"),
+        "{}",
+        often.out
+    );
+
     let other = entry(
         "judge::loses",
         (&added, &expires),
