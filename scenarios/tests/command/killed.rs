@@ -1,5 +1,7 @@
-//! SIGKILL of a run, of its whole process group and of the pool; Ctrl-C. After each of them nothing of ours is left, and
-//! a container that is not ours still runs.
+//! SIGKILL of a run, of its whole process group and of the pool; Ctrl-C; SIGTERM of the group, as nextest sends it. After
+//! each of them nothing of ours is left, and a container that is not ours still runs.
+
+use std::time::{Duration, Instant};
 
 use crate::support::{CLEAN, Site, signal};
 
@@ -74,5 +76,33 @@ fn ctrl_c_in_the_middle_of_a_trial_tidies_up() {
     let mut child = site.in_bodies(&["run", "pipeline::batch"], 1);
     signal("INT", &child.id().to_string());
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    site.assert_clean();
+}
+
+/// What nextest grants between SIGTERM and SIGKILL; see `.config/nextest.toml`.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[test]
+fn sigterm_of_the_group_leaves_evidence_and_no_lease_within_the_grace_period() {
+    let site = Site::new();
+    let mut child = site.in_bodies(&["run", "pipeline::batch"], 1);
+    #[expect(clippy::disallowed_methods, reason = "it is a real process that is timed")]
+    let begun = Instant::now();
+    signal("TERM", &format!("-{}", child.id()));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(begun.elapsed() < GRACE, "it took {:?}", begun.elapsed());
+    let trial = site.path().join("runs/latest/pipeline.batch");
+    for file in [
+        "verdict.json",
+        "plan.json",
+        "end_state.json",
+        "ledger.jsonl",
+        "logs/analyzer.log",
+    ] {
+        assert!(trial.join(file).is_file(), "no {file}");
+    }
+    // The pool is in a session of its own and lives on, so it is the run that has given its lease back.
+    let remains = site.observer.remains(&site.state()).unwrap();
+    assert!(!remains.iter().any(|one| one.starts_with("lease")), "{remains:?}");
     site.assert_clean();
 }
