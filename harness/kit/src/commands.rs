@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::grid::{Course, Point};
+use harness_model::perturbation::Axis;
 use harness_model::topology::Topology;
 use harness_runner::check::{Check, Checked};
 use harness_runner::config::{Settings, Source, UnderTest};
@@ -26,7 +27,7 @@ use jiff::Timestamp;
 
 use crate::cx::Cx;
 use crate::environment::{Stack, folder};
-use crate::{files, grid, mutants, stand};
+use crate::{files, grid, mutants, perturb, stand};
 
 /// The topology that is tested when none is named.
 const DEFAULT_TOPOLOGY: &str = "fixtures/topologies/ci.toml";
@@ -96,6 +97,10 @@ impl Kit for Harness {
 }
 
 impl Commands for Harness {
+    fn axes(&self) -> &'static [Axis] {
+        perturb::AXES
+    }
+
     fn topology(&self, settings: &Settings) -> Result<Topology, Refusal> {
         Ok(read_topology(settings)?.0)
     }

@@ -39,7 +39,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::commands::step_role;
 use crate::cx::Cx;
 use crate::world::{LinkId, Log, Played, World, lock};
-use crate::{collect, fault, files, health, workload};
+use crate::{collect, fault, files, health, perturb, workload};
 
 /// Longest time from a service's start to its first healthy answer.
 const SERVICE_DEADLINE: Duration = Duration::from_secs(30);
@@ -112,6 +112,11 @@ impl Environment for Stack {
         trial.phase("ready");
         self.start_services(&world).await?;
         health::watch(&world).await;
+        if !trial.perturbation.is_none() {
+            let (conditions, late) = (&trial.perturbation, world.late.len());
+            let text = format!("conditions: {conditions}; {late} links are late");
+            world.note(None, Step::Note { text });
+        }
         world.note(None, Step::Phase { name: "body".into() });
         Ok(Cx {
             world,
@@ -326,7 +331,9 @@ impl Stack {
             needs: trial.needs,
             seed: trial.seed,
             recorder,
+            late: perturb::late(&trial.perturbation, &taps, trial.seed.derive("late")),
             taps,
+            perturbation: trial.perturbation.clone(),
             services: AsyncMutex::default(),
             upstreams,
             down: Mutex::default(),
@@ -422,11 +429,23 @@ impl Stack {
             if wave.is_empty() {
                 return Err(Failure::infra("the services' start order goes in a circle"));
             }
-            let starts = wave.iter().flat_map(|(role, service)| {
-                (1..=service.instances)
-                    .map(|instance| self.start_service(world, &site, role, instance, service))
-            });
-            futures::future::try_join_all(starts).await?;
+            let mut starts: Vec<_> = wave
+                .iter()
+                .flat_map(|(role, service)| (1..=service.instances).map(move |n| (*role, n, *service)))
+                .collect();
+            let order = world.perturbation.start_order;
+            perturb::order(&mut starts, order, |(role, n, _)| format!("{role}-{n}"));
+            let starts = starts
+                .into_iter()
+                .map(|(role, n, service)| self.start_service(world, &site, role, n, service));
+            if order.is_some() {
+                // One after the other, or it would be no order.
+                for start in starts {
+                    start.await?;
+                }
+            } else {
+                futures::future::try_join_all(starts).await?;
+            }
             left = later;
         }
         Ok(())
@@ -455,6 +474,13 @@ impl Stack {
         let running = Running::start_instance(site, &instance, &links)
             .await
             .map_err(|error| Failure::infra(format!("start {role}: {error}")))?;
+        perturb::limit(
+            &world.perturbation,
+            &self.engine,
+            &running.name,
+            &running.container,
+        )
+        .await?;
         world.note(
             None,
             Step::Container {

@@ -40,6 +40,7 @@ mod golden;
 mod grid;
 mod health;
 mod mutants;
+mod perturb;
 pub mod pipeline;
 pub mod remains;
 pub mod scenario;

@@ -17,6 +17,7 @@ use harness_stack::wait;
 use crate::collect;
 use crate::environment::RECOVERY_BUDGET;
 use crate::fault::ask::{self, Condition};
+use crate::perturb;
 use crate::workload::{self, Item, Rows, Workload};
 use crate::world::{World, lock};
 
@@ -70,7 +71,10 @@ impl Pipeline {
             let log = lock(&world.log);
             (log.next_seq + 1, log.injected.len())
         };
-        let items = workload::load(&workload, &world.topology, self.seed, turn, first)?;
+        let mut items = workload::load(&workload, &world.topology, self.seed, turn, first)?;
+        let order = world.perturbation.message_order;
+        let order = order.map(|seed| seed.derive(&turn.to_string()));
+        perturb::order(&mut items, order, |item| item.key.to_string());
         let route = world.topology.routes.get("raw");
         let exchange = route.and_then(|route| world.topology.exchanges.get(&route.exchange));
         let (Some(route), Some(exchange)) = (route, exchange) else {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use harness_model::event::{Backend, Step};
 use harness_model::evidence::Injected;
 use harness_model::name::Name;
+use harness_model::perturbation::Perturbation;
 use harness_model::seed::Seed;
 use harness_model::topology::Topology;
 use harness_runner::environment::Failure;
@@ -22,7 +23,7 @@ use harness_stack::service::Running;
 use harness_stack::upstream::Upstream;
 use harness_wire::in_flight::InjectedKeys;
 use harness_wire::recorder::Recorder;
-use harness_wire::tap::Tap;
+use harness_wire::tap::{Shaping, Tap};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -49,6 +50,9 @@ pub(crate) struct World {
     pub(crate) seed: Seed,
     pub(crate) recorder: Recorder,
     pub(crate) taps: BTreeMap<LinkId, Tap>,
+    pub(crate) perturbation: Perturbation,
+    /// What makes links late all through the trial.
+    pub(crate) late: Vec<Shaping>,
     /// By the names of their containers: the second instance of `tags` is `tags-2`.
     pub(crate) services: AsyncMutex<BTreeMap<Name, Running>>,
     pub(crate) upstreams: BTreeMap<Name, Played>,

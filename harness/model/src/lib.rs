@@ -15,6 +15,7 @@
 
 pub mod bugs;
 pub mod coverage;
+pub mod divergence;
 pub mod event;
 pub mod evidence;
 pub mod fault;

@@ -12,6 +12,7 @@ mod mutants;
 mod quarantine;
 mod report;
 mod stack;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -136,6 +137,7 @@ impl Command {
             Self::Coverage(args) => coverage::run(&settings, &args, out),
             Self::Export(args) => export::run(kit, &settings, args, out),
             Self::Quarantine { command } => quarantine::run(kit, &settings, command, out),
+            Self::Sweep(args) => sweep::run(kit, settings, args, out),
             Self::Report(args) => report::run(kit, &settings, &args, out),
             Self::Stack(StackCommand::Up(args)) => stack::up(kit, settings, args, out),
             Self::Completions { shell } => completions(shell, out),

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use harness_model::perturbation::Perturbation;
 use harness_model::seed::Seed;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,9 @@ pub struct UnderTest {
     /// switched on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scripts: BTreeMap<String, String>,
+    /// The conditions that the trial runs under.
+    #[serde(default, skip_serializing_if = "Perturbation::is_none")]
+    pub perturbation: Perturbation,
 }
 
 /// Everything that can be set.

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use camino::Utf8PathBuf;
 use harness_model::grid::{Course, Point};
+use harness_model::perturbation::Axis;
 use harness_model::topology::Topology;
 use jiff::Timestamp;
 
@@ -49,6 +50,9 @@ pub const ADDRESSES: &str = "addresses.txt";
 
 /// Commands of the command line that need the world. Everything they have to say goes to `out`.
 pub trait Commands: Kit {
+    /// What its environment can vary from trial to trial.
+    fn axes(&self) -> &'static [Axis];
+
     /// The description of what is tested, as it will be run.
     fn topology(&self, settings: &Settings) -> Result<Topology, Refusal>;
 

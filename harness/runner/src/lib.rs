@@ -12,6 +12,7 @@
 //! - [`store`]: the folder of a run; [`trial`]: the life of one trial; [`run`]: selection, order and threads;
 //! - [`quarantine`]: failures that are known and waited for;
 //! - [`report`]: what people and programs see of it; [`html`]: a stored run as a page; [`mutants`]: whether planted bugs are noticed;
+//!   [`sweep`]: how often trials fail, and under which conditions;
 //! - [`cli`] and [`libtest`]: the two front ends.
 //!
 //! Deliberately not done: a trial is never retried, a verdict is never softened, and nothing of a scenario runs
@@ -37,4 +38,5 @@ pub mod run;
 pub mod scenario;
 pub mod store;
 mod stored;
+pub mod sweep;
 pub mod trial;

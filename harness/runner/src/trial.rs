@@ -24,6 +24,7 @@ use camino::Utf8PathBuf;
 use harness_model::event::StepKind;
 use harness_model::evidence::Evidence;
 use harness_model::invariant;
+use harness_model::perturbation::Perturbation;
 use harness_model::seed::Seed;
 use harness_model::topology::Setup;
 use harness_model::verdict::{Finding, Kind, Timings, Verdict};
@@ -117,6 +118,8 @@ pub struct Trial {
     pub waive: &'static [(&'static str, &'static str)],
     /// Its seed: the only source of randomness.
     pub seed: Seed,
+    /// The conditions that it runs under.
+    pub perturbation: Perturbation,
     /// Its folder.
     pub dir: Utf8PathBuf,
     clock: Arc<Clock>,
@@ -219,6 +222,7 @@ pub async fn run<E: Environment>(
         must_see: scenario.must_see,
         waive: scenario.waive,
         seed,
+        perturbation: shared.under_test.perturbation.clone(),
         dir: dir.clone(),
         clock: Arc::new(Clock {
             events: events.clone(),

@@ -1,10 +1,13 @@
 //! What can be said on the command line.
 
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use harness_model::fault::MessageState;
 use harness_model::grid::Crash;
+use harness_model::perturbation::Axis;
 use harness_model::seed::Seed;
 use jiff::Timestamp;
 
@@ -12,6 +15,7 @@ use crate::check::Check;
 use crate::config::{self, Settings, Source};
 use crate::exit::Exit;
 use crate::report::forms::Form;
+use crate::sweep::Shard;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -68,6 +72,8 @@ pub(super) enum Command {
     Mutants(MutantsArgs),
     /// Crash something at each state of one report's message, on each queue
     Grid(GridArgs),
+    /// Run many trials under conditions that are drawn, and say what fails how often
+    Sweep(SweepArgs),
     /// Say what stored runs have left idle: kinds of fault, message states, invariants
     Coverage(CoverageArgs),
     /// Show a stored run as one HTML page
@@ -301,6 +307,86 @@ pub(super) struct CheckArgs {
     /// How to show it
     #[arg(long, value_enum, default_value_t, global = true)]
     pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_long_help = "Examples:\n  \
+    harness sweep --budget 2h                        all scenarios, for two hours\n  \
+    harness sweep broker:: --trials 60               60 trials of each; one that has failed gets three times as many\n  \
+    harness sweep --axes seed,latency --shard 1/3    two axes, and every third scenario\n  \
+    harness sweep merge A B C                        what three shards add up to\n\n\
+    The first trial of a scenario is undisturbed; in each other one every axis is on or off, as the seed draws. A scenario\n\
+    is left after 59 clean trials: one that fails with 5 % would have shown (95 %). A failure costs 78 clean ones. Of what\n\
+    is flaky, the first failure is run again, as it was and without each axis. The report is sweep.md and sweep.html in\n\
+    the run's folder; history.jsonl beside it gets a line for each whole sweep.\n\n\
+    Exit codes: 100 if a scenario always fails, or more often than --max-rate; 102 if of one nothing is known; 96 for\n\
+    shards that do not belong together; see harness --help."
+)]
+pub(super) struct SweepArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<SweepCommand>,
+    /// Only scenarios with this in their name, or `family::*`
+    #[arg(value_name = "FILTER")]
+    pub(super) filters: Vec<String>,
+    /// Filters are whole names
+    #[arg(long)]
+    pub(super) exact: bool,
+    /// Trials of each scenario [default: 100, or as many as the budget allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) trials: Option<u64>,
+    /// For so long, as in 90s, 30m or 2h
+    #[arg(long, value_name = "TIME", value_parser = length, conflicts_with = "trials")]
+    pub(super) budget: Option<Duration>,
+    /// What is varied [default: everything]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = axis)]
+    pub(super) axes: Vec<Axis>,
+    /// The Mth of N parts, each with scenarios of its own
+    #[arg(long, value_name = "M/N")]
+    pub(super) shard: Option<Shard>,
+    /// Rate of failure that is put up with, from 0 to 1
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = rate)]
+    pub(super) max_rate: f64,
+    /// Seed of the sweep; decides order, seeds and conditions of its trials
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<Seed>,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SweepCommand {
+    /// Add up the shards of a sweep
+    Merge {
+        /// Folders of their runs
+        #[arg(value_name = "DIR", required = true)]
+        dirs: Vec<Utf8PathBuf>,
+    },
+}
+
+/// Reads an axis.
+fn axis(text: &str) -> Result<Axis, String> {
+    let found = Axis::ALL.into_iter().find(|axis| axis.word() == text);
+    found.ok_or_else(|| format!("one of {}", Axis::ALL.map(Axis::word).join(", ")))
+}
+
+/// Reads a length of time.
+fn length(text: &str) -> Result<Duration, String> {
+    let units = [("h", 3600), ("m", 60), ("s", 1)];
+    let found = units.into_iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        (number > 0).then(|| Duration::from_secs(number.saturating_mul(seconds)))
+    });
+    found.ok_or_else(|| "a length of time, for example 90s, 30m or 2h".to_owned())
+}
+
+/// Reads a share.
+fn rate(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
+    found.ok_or_else(|| "a number from 0 to 1".to_owned())
 }
 
 /// Reads a crash.

@@ -56,6 +56,7 @@ fn help_shows_commands_examples_and_exit_codes() {
     };
     golden("help_mutants", &of_command("mutants"));
     golden("help_grid", &of_command("grid"));
+    golden("help_sweep", &of_command("sweep"));
     golden("help_coverage", &of_command("coverage"));
     golden("help_check_deploy", &of_command("check deploy"));
     golden("help_check_backup", &of_command("check backup"));

@@ -13,6 +13,7 @@ mod nextest;
 mod quarantine;
 mod reports;
 mod store;
+mod sweep;
 
 use camino::Utf8Path;
 use harness_runner::config::Settings;

@@ -19,6 +19,7 @@ use harness_model::fault::{Schedule, Workload};
 use harness_model::grid::{Course, Point};
 use harness_model::ledger::{self, Ledger};
 use harness_model::name::Key;
+use harness_model::perturbation::Axis;
 use harness_model::topology::Topology;
 use harness_model::verdict::{Finding, Kind};
 use harness_runner::check::{Check, Checked};
@@ -45,7 +46,7 @@ pub(crate) struct Memory {
 /// What a body works with.
 #[derive(Debug)]
 pub(crate) struct World {
-    trial: Trial,
+    pub(crate) trial: Trial,
     bugs: BTreeSet<String>,
     events: Vec<Event>,
     seen: String,
@@ -100,14 +101,14 @@ impl World {
         });
     }
 
-    fn inject(&mut self, key: &str) {
+    pub(crate) fn inject(&mut self, key: &str) {
         self.record(Step::Inject {
             key: key.into(),
             report: "litter".to_owned(),
         });
     }
 
-    fn acknowledge(&mut self, key: &str) {
+    pub(crate) fn acknowledge(&mut self, key: &str) {
         if self.bugs.contains("forgetful") {
             return;
         }
@@ -463,6 +464,10 @@ fn crash(cx: &mut World) -> Outcome {
 }
 
 impl Commands for MemoryKit {
+    fn axes(&self) -> &'static [Axis] {
+        &Axis::ALL
+    }
+
     fn topology(&self, settings: &Settings) -> Result<Topology, Refusal> {
         match settings.under_test.topology.as_deref() {
             Some(path) if path == "absent.toml" => {
