@@ -57,6 +57,26 @@ catalogue! {
         slow,
         table_locked,
     }
+    deploy {
+        fails_midway,
+        firewall,
+        foreign,
+        literal_newline,
+        migrated_first,
+        mixed_versions,
+        others_untouched,
+        partial,
+        pinned,
+        ports_closed,
+        registry_lost,
+        rolled_back,
+        short_digest,
+        tag_moved,
+        third_party,
+        under_load,
+        unknown_service,
+        volume_is_no_service,
+    }
     link {
         ack_lost,
         closed,

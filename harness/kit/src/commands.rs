@@ -91,6 +91,7 @@ impl Kit for Harness {
             folder,
             images,
             pool_program: pool_program(settings)?,
+            engine_socket: engine_socket(settings),
             paths,
         })
     }
@@ -112,6 +113,7 @@ impl Commands for Harness {
             folder,
             images,
             pool_program,
+            engine_socket,
             paths,
         } = self.environment(settings).await?;
         let stack = |under_test: &UnderTest| {
@@ -125,6 +127,7 @@ impl Commands for Harness {
                 folder: folder.clone(),
                 images: images.clone(),
                 pool_program: pool_program.clone(),
+                engine_socket: engine_socket.clone(),
                 paths: paths.clone(),
             })
         };
@@ -232,6 +235,15 @@ impl Commands for Harness {
     }
 }
 
+/// The engine's socket on this machine, if it is reached by one.
+fn engine_socket(settings: &Settings) -> Option<std::path::PathBuf> {
+    let host = settings
+        .docker_host
+        .as_deref()
+        .unwrap_or("unix:///var/run/docker.sock");
+    host.strip_prefix("unix://").map(Into::into)
+}
+
 fn socket(path: &str) -> Result<(), String> {
     if Path::new(path).exists() {
         Ok(())
@@ -287,11 +299,13 @@ pub(crate) fn read_topology(settings: &Settings) -> Result<(Topology, Utf8PathBu
         };
         service.env.extend(env.clone());
     }
-    if let Some(what) = settings.under_test.scripts.keys().next() {
-        // A script that is ignored would let a planted bug survive in silence.
-        return Err(Refusal::config(format!(
-            "{path} names no script {what} whose place another could take"
-        )));
+    for (name, file) in &settings.under_test.scripts {
+        let changed = topology
+            .ops
+            .as_mut()
+            .ok_or_else(|| format!("{path} has no table `ops`"))
+            .and_then(|ops| ops.set_script(name, file));
+        changed.map_err(|error| Refusal::config(format!("the script {name}: {error}")))?;
     }
     Ok((topology, folder(Utf8Path::new(&path))))
 }
@@ -361,7 +375,11 @@ pub(crate) fn specs(
         .filter_map(|step| Some((step_role(&step.name), step.image.as_deref()?)))
         .collect();
     let steps = steps.iter().map(|(role, image)| (role.as_str(), *image));
-    for (role, reference) in backends.into_iter().chain(services).chain(steps) {
+    let ops = topology
+        .ops
+        .iter()
+        .flat_map(|ops| [("ops", ops.image.as_str()), ("registry", ops.registry.as_str())]);
+    for (role, reference) in backends.into_iter().chain(services).chain(steps).chain(ops) {
         let chosen = overridden.contains(role)
             || (overridden.contains("services") && topology.service(role).is_some());
         if let Some(first) = by_reference.get(reference) {

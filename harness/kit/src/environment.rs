@@ -1,8 +1,9 @@
 //! The real world for the runner: a lease from the pool, a pipeline of the trial's own in front of it, and at the end
 //! what is left of it.
 
+mod played;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,7 +25,6 @@ use harness_stack::engine::Engine;
 use harness_stack::images::{Flavor, Resolved};
 use harness_stack::pool::{Grant, ImageRef, Lease, Mode, PairSpec, Paths};
 use harness_stack::service::{self, Instance, Links, Running, Site};
-use harness_stack::upstream::{Asked, Upstream};
 use harness_stack::{secret, wait};
 use harness_wire::amqp::{self, AmqpOptions};
 use harness_wire::clock::Clock;
@@ -36,9 +36,11 @@ use serde_json::json;
 use sha2::Digest as _;
 use tokio::sync::Mutex as AsyncMutex;
 
+use self::played::played;
 use crate::commands::step_role;
 use crate::cx::Cx;
-use crate::world::{LinkId, Log, Played, World, lock};
+use crate::ops::Ops;
+use crate::world::{LinkId, Log, World, lock};
 use crate::{collect, fault, files, health, perturb, workload};
 
 /// Longest time from a service's start to its first healthy answer.
@@ -60,12 +62,14 @@ pub struct Stack {
     pub(crate) folder: Utf8PathBuf,
     pub(crate) images: BTreeMap<String, Resolved>,
     pub(crate) paths: Paths,
+    /// The engine's socket on this machine, if it is reached by one.
+    pub(crate) engine_socket: Option<std::path::PathBuf>,
     /// What runs the pool: this program with arguments.
     pub(crate) pool_program: Vec<String>,
 }
 
 impl Stack {
-    fn image(&self, role: &str) -> Result<&Resolved, Failure> {
+    pub(crate) fn image(&self, role: &str) -> Result<&Resolved, Failure> {
         self.images
             .get(role)
             .ok_or_else(|| Failure::infra(format!("no image was resolved for {role}")))
@@ -108,10 +112,23 @@ impl Environment for Stack {
         let lease = self.lease(mode, trial.scenario).await?;
         trial.phase("provision");
         let world = Arc::new(self.world(trial, lease).await?);
-        self.provision(&world).await?;
+        let deployed = trial.setup.contains(&Setup::Deployed);
+        let boxed = async {
+            if deployed || trial.setup.contains(&Setup::Box) {
+                return Box::pin(self.start_box(&world)).await;
+            }
+            Ok(())
+        };
+        tokio::try_join!(self.provision(&world), boxed)?;
+        if deployed {
+            Ops::of(&world).prepare_deploys().await?;
+        }
         trial.phase("ready");
-        self.start_services(&world).await?;
-        health::watch(&world).await;
+        // Services that are deployed are started, and watched, when the body deploys them.
+        if !deployed {
+            self.start_services(&world).await?;
+            health::watch(&world).await;
+        }
         if !trial.perturbation.is_none() {
             let (conditions, late) = (&trial.perturbation, world.late.len());
             let text = format!("conditions: {conditions}; {late} links are late");
@@ -197,7 +214,10 @@ impl Environment for Stack {
             },
         );
         let end = collect::end_state(world).await?;
-        let logs = collect::logs(world).await;
+        let mut logs = collect::logs(world).await;
+        if let Some(site) = world.ops.get() {
+            logs.extend(lock(&site.logs).clone());
+        }
         let facts = self.facts(world).await;
         if let Some(cause) = world.recorder.failure() {
             return Err(Failure::infra(format!("write the ledger: {cause}"))
@@ -241,6 +261,11 @@ impl Environment for Stack {
     async fn close(&self, cx: Cx, so_far: Kind) -> Outcome {
         let Cx { world, .. } = cx;
         // Each of these is also undone by the pool when the lease ends; here it is only sooner.
+        if let Some(site) = world.ops.get()
+            && let Err(error) = site.ops_box.remove().await
+        {
+            tracing::warn!("{error}");
+        }
         world.messenger.lock().await.close().await;
         let running = std::mem::take(&mut *world.services.lock().await);
         let removed = futures::future::join_all(running.into_values().map(Running::remove)).await;
@@ -345,10 +370,11 @@ impl Stack {
             log: Mutex::new(Log::default()),
             waiting: Mutex::default(),
             password,
+            ops: tokio::sync::OnceCell::new(),
         })
     }
 
-    fn links(world: &World, role: &Name) -> Result<Links, Failure> {
+    pub(crate) fn links(world: &World, role: &Name) -> Result<Links, Failure> {
         let user = lock(&world.grant).lease.clone();
         Ok(Links {
             broker: world.tap(role, Backend::Broker)?.addr(),
@@ -551,38 +577,6 @@ fn amqp_options(topology: &Topology, vhost: &str, injected: InjectedKeys) -> Amq
         record: record.collect::<BTreeSet<_>>(),
         injected,
     }
-}
-
-/// Starts what the harness plays in this trial, with every request in the ledger.
-async fn played(
-    topology: &Topology,
-    setup: &[Setup],
-    bind: IpAddr,
-    recorder: &Recorder,
-) -> Result<BTreeMap<Name, Played>, Failure> {
-    let mut played = BTreeMap::new();
-    for wish in setup {
-        let Setup::Upstream(name) = wish else { continue };
-        let name = Name::new(*name);
-        let described = &topology.upstreams[&name];
-        let fault: Arc<Mutex<Option<Name>>> = Arc::default();
-        let (ledger, asker, culprit) = (recorder.clone(), described.service.clone(), Arc::clone(&fault));
-        let asked = name.clone();
-        let seen = move |request: Asked| {
-            let step = Step::Upstream {
-                name: asked.clone(),
-                key: request.key,
-                status: request.status,
-                fault: lock(&culprit).clone().filter(|_| request.disturbed),
-            };
-            ledger.log(Some(&asker), step);
-        };
-        let server = Upstream::start(bind, described, Arc::new(seen))
-            .await
-            .map_err(|error| Failure::infra(format!("play {name} at {bind}: {error}")))?;
-        played.insert(name, Played { server, fault });
-    }
-    Ok(played)
 }
 
 /// The folder that relative paths of a topology file mean.

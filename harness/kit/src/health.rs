@@ -28,6 +28,18 @@ pub(crate) async fn watch(world: &Arc<World>) {
     }
 }
 
+/// Begins to watch one that runs.
+pub(crate) async fn watch_this(world: &Arc<World>, name: &Name) {
+    let services = world.services.lock().await;
+    if let Some(running) = services.get(name) {
+        tokio::spawn(watch_one(
+            Arc::downgrade(world),
+            name.clone(),
+            running.service.clone(),
+        ));
+    }
+}
+
 async fn watch_one(world: Weak<World>, name: Name, described: Service) {
     let mut last = None;
     loop {

@@ -25,7 +25,7 @@
 //! The invariants of [`harness_model::invariant`] judge every trial without being named.
 //!
 //! The modules: [`scenario`] (the macro above), [`cx`] and [`pipeline`] (what a body works with), [`fault`] and
-//! [`workload`] (what it asks for), [`golden`]; behind them `world` (the running thing), `tracker` (what the ledger says
+//! [`workload`] (what it asks for), [`ops`] (scripts), [`golden`]; behind them `world` (the running thing), `tracker` (what the ledger says
 //! right now), `collect` (what is left), [`environment`] (all of it as the runner drives it), [`commands`], `mutants`,
 //! `grid` and [`bench`] (what the command line needs of the world).
 
@@ -40,6 +40,7 @@ mod golden;
 mod grid;
 mod health;
 mod mutants;
+pub mod ops;
 mod perturb;
 pub mod pipeline;
 pub mod remains;
@@ -67,6 +68,8 @@ pub mod prelude {
     pub use crate::cx::Cx;
     pub use crate::fault::ask::*;
     pub use crate::fault::{Bitten, Outage};
+    pub use crate::ops::Ops;
+    pub use crate::ops::deploy::{Look, Release};
     pub use crate::pipeline::{Pipeline, Reports};
     pub use crate::scenario::{Builder, secs};
     pub use crate::workload::{corpus, named, odd, poison, reports};

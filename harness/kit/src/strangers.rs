@@ -18,6 +18,11 @@ pub struct Foreign {
 }
 
 impl Foreign {
+    /// Its id on the engine.
+    pub(crate) fn id(&self) -> &str {
+        self.container.id()
+    }
+
     /// Checks that it runs, then ends it.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::fault::Armed;
+use crate::ops::site::Site;
 use crate::tracker::Tracker;
 
 /// Which link a tap is on: the service (or [`HARNESS`]) and what it leads to.
@@ -69,6 +70,8 @@ pub(crate) struct World {
     pub(crate) waiting: Mutex<String>,
     /// User, password and schema of the trial on both backends.
     pub(crate) password: String,
+    /// The ops box, where a scenario has asked for one.
+    pub(crate) ops: tokio::sync::OnceCell<Site>,
 }
 
 /// What the trial has done so far.

@@ -477,6 +477,41 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fault: Option<Name>,
     },
+    /// A script in the ops box.
+    Script {
+        /// What it is for: `deploy`, `backup` and so on.
+        name: Name,
+        /// `started` or `ended`.
+        change: String,
+        /// Exit code, once it has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i64>,
+    },
+    /// A process of a script, told after the script has ended, in the order in which processes were started.
+    Process {
+        /// Its arguments; secrets are replaced by `<secret:NAME>`.
+        argv: Vec<String>,
+        /// Exit code; absent if a signal ended it, or if it outlived the script.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i64>,
+    },
+    /// A file that a script has opened to write, told after the script has ended.
+    File {
+        /// Where.
+        path: String,
+        /// SHA-256 of what it held at the end; absent if it was gone by then, or is no plain file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+        /// Its length at the end.
+        bytes: u64,
+    },
+    /// A request from the ops box that changes something on the engine.
+    Engine {
+        /// Method and path, such as `POST /containers/create?name=x`.
+        call: String,
+        /// Status of the answer; 0 if there is none, 403 if it was about something of somebody else's.
+        status: u16,
+    },
     /// Something worth knowing to a reader.
     Note {
         /// The text.

@@ -15,6 +15,7 @@
 
 mod check;
 pub(crate) mod nearest;
+pub mod ops;
 pub mod parse;
 mod setup;
 pub mod template;
@@ -27,10 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
 
+pub use self::ops::Ops;
 pub use self::setup::Setup;
 
 /// What [`Topology::set_image`] takes besides the roles of services.
-const RESERVED: [&str; 3] = ["broker", "database", "services"];
+const RESERVED: [&str; 5] = ["broker", "database", "services", "ops", "registry"];
 
 /// A pipeline under test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +75,9 @@ pub struct Topology {
     /// The event that a report ends in.
     #[serde(default)]
     pub event: Option<EventFields>,
+    /// How the platform is deployed and backed up. Without it there are no such scenarios.
+    #[serde(default)]
+    pub ops: Option<Ops>,
 }
 
 /// The image of a backend.
@@ -493,6 +498,17 @@ impl Topology {
         match role {
             "broker" => reference.clone_into(&mut self.broker.image),
             "database" => reference.clone_into(&mut self.database.image),
+            "ops" | "registry" => {
+                let Some(ops) = &mut self.ops else {
+                    return Err(self.no_image(role));
+                };
+                let image = if role == "ops" {
+                    &mut ops.image
+                } else {
+                    &mut ops.registry
+                };
+                reference.clone_into(image);
+            }
             "services" => self
                 .services
                 .values_mut()

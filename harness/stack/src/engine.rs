@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod image;
 mod labels;
+mod machine;
 mod network;
 mod once;
 
@@ -25,6 +26,7 @@ pub use self::container::{ContainerState, ExecOutput, Status};
 pub use self::error::{Cause, EngineError};
 pub use self::events::EngineEvent;
 pub use self::image::LocalImage;
+pub use self::machine::{Exec, Machine};
 pub use self::network::NetworkSpec;
 pub use self::once::Once;
 

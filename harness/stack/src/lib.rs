@@ -7,6 +7,7 @@
 //! - [`pool`]: the process that owns the backends and lends them to trials
 //! - [`admin`]: the control plane, which dials backends directly; [`client`]: the data plane, which goes through taps
 //! - [`upstream`]: services outside the pipeline, played by the harness
+//! - [`ops`]: the box that stands for the production machine, with its registry
 //! - [`load`]: load for measurements
 //! - [`wait`]: the one place that polls; [`secret`]: passwords; [`host`]: the machine
 //!
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod host;
 pub mod images;
 pub mod load;
+pub mod ops;
 pub mod pool;
 pub mod probe;
 pub mod progress;

@@ -136,7 +136,8 @@ pub struct Running {
     /// What the topology says of it.
     pub service: Service,
     network: String,
-    handle: Container,
+    /// None for a container that somebody else has started.
+    handle: Option<Container>,
 }
 
 /// The labels of everything that a lease starts.
@@ -163,7 +164,8 @@ pub fn gateway(topology: &Topology, grant: &Grant) -> IpAddr {
     network(topology, grant).gateway
 }
 
-fn values(topology: &Topology, service: Option<&Service>, links: &Links) -> Values {
+/// What the placeholders of a service's environment mean for these links.
+pub fn variables(topology: &Topology, service: Option<&Service>, links: &Links) -> Values {
     let address = |addr: SocketAddr, name: &str| Address {
         host: addr.ip().to_string(),
         port: addr.port(),
@@ -198,7 +200,7 @@ impl Running {
         } = *site;
         let Instance { role, service, .. } = *instance;
         let name = instance.name();
-        let mut values = values(topology, Some(service), links);
+        let mut values = variables(topology, Some(service), links);
         if let Some(url) = instance.upstream {
             values.set("upstream.url", &url);
         }
@@ -238,7 +240,7 @@ impl Running {
             ip,
             service: service.clone(),
             network,
-            handle,
+            handle: Some(handle),
         })
     }
 
@@ -251,6 +253,35 @@ impl Running {
             role: role.clone(),
             code: engine.wait_exit(container).await?,
             log: engine.logs_tail(container, LOG_TAIL).await?,
+        })
+    }
+
+    /// Takes a running container, which somebody else has started, for a service.
+    ///
+    /// # Errors
+    /// What the engine says; also when it has no address.
+    pub async fn adopted(
+        engine: &Engine,
+        role: &Name,
+        name: Name,
+        service: &Service,
+        container: &str,
+    ) -> Result<Self, EngineError> {
+        let mut addresses = engine.addresses(container).await?.into_iter();
+        let Some((network, ip)) = addresses.next() else {
+            return Err(EngineError::Inspect {
+                container: container.to_owned(),
+                cause: crate::engine::Cause::Answer("it has no address; does it run?".to_owned()),
+            });
+        };
+        Ok(Self {
+            role: role.clone(),
+            name,
+            container: container.to_owned(),
+            ip,
+            service: service.clone(),
+            network,
+            handle: None,
         })
     }
 
@@ -269,12 +300,15 @@ impl Running {
         Ok(())
     }
 
-    /// Kills and removes it.
+    /// Kills and removes it, if it was started here.
     ///
     /// # Errors
     /// What the engine says.
     pub async fn remove(self) -> Result<(), ContainerError> {
-        self.handle.remove().await
+        match self.handle {
+            Some(handle) => handle.remove().await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -329,7 +363,7 @@ pub async fn run_step(
         grant,
         labels,
     } = *site;
-    let values = values(topology, None, links);
+    let values = variables(topology, None, links);
     let env = step
         .env
         .iter()

@@ -50,6 +50,10 @@ pub enum StepKind {
     Depth,
     Recovered,
     Upstream,
+    Script,
+    Process,
+    File,
+    Engine,
     Note,
 }
 
@@ -76,6 +80,10 @@ impl Step {
             | Self::Depth { .. }
             | Self::Recovered { .. }
             | Self::Upstream { .. }
+            | Self::Script { .. }
+            | Self::Process { .. }
+            | Self::File { .. }
+            | Self::Engine { .. }
             | Self::Note { .. } => None,
             _ => Some(Backend::Broker),
         }
@@ -130,6 +138,10 @@ impl Step {
             Self::Depth { .. } => StepKind::Depth,
             Self::Recovered { .. } => StepKind::Recovered,
             Self::Upstream { .. } => StepKind::Upstream,
+            Self::Script { .. } => StepKind::Script,
+            Self::Process { .. } => StepKind::Process,
+            Self::File { .. } => StepKind::File,
+            Self::Engine { .. } => StepKind::Engine,
             Self::Note { .. } => StepKind::Note,
         }
     }

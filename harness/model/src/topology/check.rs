@@ -5,6 +5,7 @@
 mod broker;
 mod demand;
 mod effects;
+mod ops;
 mod services;
 
 use toml::de::DeTable;
@@ -27,6 +28,7 @@ pub(super) fn check(topology: &Topology, tree: &DeTable<'_>) -> Vec<Mistake> {
     check.inject();
     check.effects();
     check.event();
+    check.ops();
     check.mistakes()
 }
 

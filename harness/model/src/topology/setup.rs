@@ -12,6 +12,10 @@ pub enum Setup {
     Quorum,
     /// A service asks the upstream of this name, which the harness plays.
     Upstream(&'static str),
+    /// There is an ops box beside the pipeline, in which scripts run.
+    Box,
+    /// The services are started by the deploy script, through the box and from a registry, not by the harness.
+    Deployed,
 }
 
 impl Topology {
@@ -29,6 +33,20 @@ impl Topology {
                         .get_mut(role)
                         .ok_or_else(|| missing("service", role, self.services.keys()))?;
                     service.instances = count;
+                }
+                Setup::Box | Setup::Deployed => {
+                    let ops = self.ops.as_ref();
+                    if ops.is_none() {
+                        return Err(
+                            "the topology has no table `ops`, which says how a platform is run".to_owned(),
+                        );
+                    }
+                    if *wish == Setup::Deployed && ops.is_none_or(|ops| ops.deploy.is_none()) {
+                        return Err(
+                            "the topology has no table `ops.deploy`, which says how services are deployed"
+                                .to_owned(),
+                        );
+                    }
                 }
                 Setup::Quorum => {
                     for queue in changed.queues.values_mut() {
@@ -79,6 +97,21 @@ mod tests {
                 .values()
                 .all(|queue| queue.kind == QueueKind::Quorum)
         );
+    }
+
+    #[test]
+    fn without_its_table_there_is_no_box() {
+        let mut topology = ci();
+        assert!(topology.with(&[Setup::Box, Setup::Deployed]).is_ok());
+        if let Some(ops) = &mut topology.ops {
+            ops.deploy = None;
+        }
+        assert!(topology.with(&[Setup::Box]).is_ok());
+        let error = topology.with(&[Setup::Deployed]).unwrap_err();
+        assert!(error.contains("no table `ops.deploy`"), "{error}");
+        topology.ops = None;
+        let error = topology.with(&[Setup::Box]).unwrap_err();
+        assert!(error.contains("no table `ops`"), "{error}");
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn an_image_is_set_by_role() {
     assert_eq!(
         ci.set_image("analyser", "x").unwrap_err().to_string(),
         "unknown role `analyser` of an image: did you mean `analyzer`?; \
-         known: broker, database, services, analyzer, renderer, tags"
+         known: broker, database, services, ops, registry, analyzer, renderer, tags"
     );
     assert_eq!(
         ci.set_image("tags", "").unwrap_err(),
@@ -283,6 +283,26 @@ const MALFORMED: &[(&str, &[(&str, &str)])] = &[
             (
                 "key = \"report.analysed\", record = true",
                 "key = \"report.analysed\"",
+            ),
+        ],
+    ),
+    (
+        "ops",
+        &[
+            ("registry = \"registry:2\"", "registry = \"\"\nhome = \"srv\""),
+            ("PLATFORM_TAG = \"prod\"", "PLATFORM_TAG = \"{ops.tag}\""),
+            (
+                "db-password = \"{database.password}\"",
+                "db-password = \"{database.pasword}\"",
+            ),
+            (
+                "current = \"docker-compose.digests.current.yml\"",
+                "current = \"digests/current.yml\"\nservices = { web = \"web\" }",
+            ),
+            ("internal = \"{ops.registry}/", "internal = \"{ops.registri}/"),
+            (
+                "[ops.roll_back]\nscript = \"../ops/deploy/roll_back.sh\"",
+                "[ops.roll_back]\nscript = \"\"",
             ),
         ],
     ),

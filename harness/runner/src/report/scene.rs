@@ -239,7 +239,7 @@ fn detail(step: &Step) -> String {
         Step::DbErr { code, text, .. } => format!("{code} {text}"),
         Step::Phase { name } => name.to_string(),
         Step::Inject { report, .. } => report.clone(),
-        Step::Container { name, change, exit } => match exit {
+        Step::Container { name, change, exit } | Step::Script { name, change, exit } => match exit {
             Some(exit) => format!("{name} {change} with {exit}"),
             None => format!("{name} {change}"),
         },
@@ -258,6 +258,12 @@ fn detail(step: &Step) -> String {
             consumers,
         } => format!("{queue} ready {ready} consumers {consumers}"),
         Step::Recovered { ms, .. } => format!("after {ms} ms"),
+        Step::Process { argv, exit } => match exit {
+            Some(exit) => format!("{}: {exit}", argv.join(" ")),
+            None => argv.join(" "),
+        },
+        Step::File { path, bytes, .. } => format!("{path} {bytes} bytes"),
+        Step::Engine { call, status } => format!("{call}: {status}"),
         Step::Note { text } => text.clone(),
         _ => String::new(),
     }

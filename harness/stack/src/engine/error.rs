@@ -79,6 +79,14 @@ pub enum EngineError {
     Build { image: String, cause: Cause },
     #[error("tag image {image}: {cause}")]
     Tag { image: String, cause: Cause },
+    #[error("make container {container}: {cause}")]
+    Create { container: String, cause: Cause },
+    #[error("create volume {volume}: {cause}")]
+    CreateVolume { volume: String, cause: Cause },
+    #[error("make an image of container {container}: {cause}")]
+    Commit { container: String, cause: Cause },
+    #[error("push image {image}: {cause}")]
+    Push { image: String, cause: Cause },
     #[error("remove image {image}: {cause}")]
     RemoveImage { image: String, cause: Cause },
 }

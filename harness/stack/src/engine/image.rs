@@ -174,7 +174,7 @@ async fn drain(
 
 /// Splits `name:tag` or `name@digest`. A colon before a slash belongs to a registry's port. The tag is `latest` if
 /// there is none.
-fn split_reference(reference: &str) -> (&str, &str) {
+pub(super) fn split_reference(reference: &str) -> (&str, &str) {
     if let Some((name, digest)) = reference.split_once('@') {
         return (name, digest);
     }

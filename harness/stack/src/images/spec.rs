@@ -1,5 +1,7 @@
 //! What is wanted for each role.
 
+use harness_model::topology::ops::OPS_IMAGE;
+
 use super::{ImagePaths, Recipe, RecipeError};
 
 /// The name by which a topology asks for the reference pipeline, which is in no registry: it is built from this
@@ -20,8 +22,8 @@ pub struct ImageSpec {
 }
 
 impl ImageSpec {
-    /// What a role wants, from the reference that its topology names. The roles `broker` and `database` can also be
-    /// built from Debian packages; [`PIPELINE_IMAGE`] is built from this workspace, whatever the role; everything else
+    /// What a role wants, from the reference that its topology names. The roles `broker`, `database` and `registry` can
+    /// also be built from Debian packages; [`PIPELINE_IMAGE`] and [`OPS_IMAGE`] are built here, whatever the role; everything else
     /// comes from the engine or a registry.
     ///
     /// # Errors
@@ -29,7 +31,10 @@ impl ImageSpec {
     pub fn new(role: &str, reference: &str, paths: &ImagePaths) -> Result<Self, RecipeError> {
         let (registry_ref, recipe) = match role {
             _ if reference == PIPELINE_IMAGE => (None, Some(Recipe::pipeline(paths)?)),
-            "broker" | "database" => (Some(reference.to_owned()), Some(Recipe::debian(role, paths)?)),
+            _ if reference == OPS_IMAGE => (None, Some(Recipe::debian("ops", paths)?)),
+            "broker" | "database" | "registry" => {
+                (Some(reference.to_owned()), Some(Recipe::debian(role, paths)?))
+            }
             _ => (Some(reference.to_owned()), None),
         };
         Ok(Self {

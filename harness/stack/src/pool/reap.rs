@@ -38,8 +38,18 @@ pub async fn reap(engine: &Engine, paths: &Paths) -> Result<Reaped, EngineError>
             let (containers, networks) = engine.remove_labelled(POOL_LABEL, &id).await?;
             reaped.containers += containers;
             reaped.networks += networks;
-            reaped.pools.insert(id);
+            reaped.pools.insert(id.clone());
             drop(fs::remove_file(lock));
+            for entry in fs::read_dir(paths.dir()).into_iter().flatten().flatten() {
+                // Doors of ops boxes are named after their leases, which end with the pool's id.
+                if entry
+                    .file_name()
+                    .to_string_lossy()
+                    .ends_with(&format!("-{id}.sock"))
+                {
+                    drop(fs::remove_file(entry.path()));
+                }
+            }
         }
     }
     Ok(reaped)

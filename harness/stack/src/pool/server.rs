@@ -276,6 +276,12 @@ impl Pool {
         if let Err(error) = self.engine.remove_labelled(LEASE_LABEL, name).await {
             warn!(lease = name, "containers: {error}");
         }
+        if let Some(dir) = self.labels.get(STATE_LABEL) {
+            // The door of its ops box, if it had one and was killed.
+            drop(fs::remove_file(
+                std::path::Path::new(dir).join(format!("{name}.sock")),
+            ));
+        }
         self.clean(name, &seat).await;
         self.slots.give_back(seat, discard).await;
         info!(lease = name, orderly, discard, "ended");

@@ -197,7 +197,7 @@ impl Check<'_> {
         }
     }
 
-    fn template(&mut self, at: &str, template: &str, values: &Values, service: Option<&Name>) {
+    pub(super) fn template(&mut self, at: &str, template: &str, values: &Values, service: Option<&Name>) {
         match (
             Template::parse(template).and_then(|parsed| parsed.fill(values)),
             service,

@@ -1,0 +1,347 @@
+//! The box and its registry.
+//!
+//! The box is on the network of the engine's machine: what a deploy publishes on loopback is reached there, as on a
+//! production machine, and so is the registry, which an engine takes without TLS on loopback only. It has a file system of
+//! its own; of this machine it sees, read-only, the folder of the scripts and that of the stand-ins, and the engine through a
+//! [`Door`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::BOX_LABEL;
+use super::door::{Door, Seen};
+use super::trace::{self, Trace};
+use crate::client;
+use crate::engine::{Engine, EngineError, Exec, ExecOutput, Machine};
+use crate::wait;
+
+/// Longest time for a registry to answer.
+const REGISTRY: Duration = Duration::from_secs(20);
+/// Longest run of a few lines of the harness' own.
+const SHELL: Duration = Duration::from_mins(1);
+/// The port that registries listen at.
+const PORT: u16 = 5000;
+/// Programs that stand for others, then the organisation's own, then the system's.
+const PATH: &str = "/stand-ins:/ops/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where the box keeps what is about its scripts.
+const NOTES: &str = "/run/ops";
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct BoxSpec<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The engine's socket on this machine.
+    pub engine_socket: &'a Path,
+    /// Image of the box.
+    pub image: &'a str,
+    /// Image of the registry; none is started without.
+    pub registry: Option<&'a str>,
+    /// The lease's name.
+    pub lease: &'a str,
+    /// The lease's labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Folder for the door's socket; its path must be short.
+    pub state: &'a Path,
+    /// Folder that is seen as `/ops`.
+    pub files: &'a Path,
+    /// Folder that is seen as `/stand-ins`.
+    pub stand_ins: &'a Path,
+    /// The folder in which scripts run; made if it is not there.
+    pub home: &'a str,
+}
+
+/// A running box.
+#[derive(Debug)]
+pub struct OpsBox {
+    engine: Engine,
+    container: String,
+    registry: Option<(String, u16)>,
+    home: String,
+    #[expect(dead_code, reason = "it is shut when the box is dropped")]
+    door: Door,
+}
+
+/// A script to be run.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// Its file in the box, with its arguments.
+    pub command: Vec<String>,
+    /// Its variables.
+    pub env: BTreeMap<String, String>,
+    /// Longest run.
+    pub within: Duration,
+    /// A word that names this run among the others of the box.
+    pub run: String,
+}
+
+/// What a script left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Exit code: 128 and the signal's number after a signal.
+    pub code: i64,
+    /// All that it wrote, both streams.
+    pub out: String,
+    /// Processes and files.
+    pub trace: Trace,
+}
+
+/// A box that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BoxError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The door.
+    #[error("open {}: {cause}", socket.display())]
+    Door {
+        /// Its socket.
+        socket: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The registry does not answer.
+    #[error("start the registry: {0}")]
+    Registry(String),
+    /// The box cannot do what it is for.
+    #[error("prepare the ops box: {0}")]
+    Prepare(String),
+}
+
+impl OpsBox {
+    /// Starts the box and its registry, and waits until both can be used. `seen` is told of what is changed through the
+    /// door.
+    ///
+    /// # Errors
+    /// When one of them cannot be started.
+    pub async fn start(spec: &BoxSpec<'_>, seen: Seen) -> Result<Self, BoxError> {
+        let socket = spec.state.join(format!("{}.sock", spec.lease));
+        let door = Door::open(
+            socket.clone(),
+            spec.engine_socket,
+            spec.engine,
+            spec.labels,
+            (BOX_LABEL, spec.lease),
+            seen,
+        )
+        .map_err(|cause| BoxError::Door { socket, cause })?;
+        let machine = Machine {
+            image: spec.image.to_owned(),
+            name: format!("harness-{}-ops", spec.lease),
+            network: "host".to_owned(),
+            labels: spec.labels.clone(),
+            env: BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]),
+            binds: vec![
+                format!("{}:/var/run/docker.sock", door.socket().display()),
+                format!("{}:/ops:ro", spec.files.display()),
+                format!("{}:/stand-ins:ro", spec.stand_ins.display()),
+            ],
+            // The shell takes in what scripts leave behind when they end.
+            entrypoint: ["bash", "-c", "while :; do sleep 3600; done"]
+                .map(str::to_owned)
+                .into(),
+            on_loopback: None,
+        };
+        let registry = async {
+            let Some(image) = spec.registry else {
+                return Ok(None);
+            };
+            Self::start_registry(spec, image).await.map(Some)
+        };
+        let container = async { Ok(spec.engine.start_machine(&machine).await?) };
+        let (container, registry) = tokio::try_join!(container, registry)?;
+        let started = Self {
+            engine: spec.engine.clone(),
+            container,
+            registry,
+            home: spec.home.to_owned(),
+            door,
+        };
+        started.prepare().await?;
+        Ok(started)
+    }
+
+    async fn start_registry(spec: &BoxSpec<'_>, image: &str) -> Result<(String, u16), BoxError> {
+        let machine = Machine {
+            image: image.to_owned(),
+            name: format!("harness-{}-registry", spec.lease),
+            labels: spec.labels.clone(),
+            on_loopback: Some(PORT),
+            ..Machine::default()
+        };
+        let id = spec.engine.start_machine(&machine).await?;
+        let port = spec.engine.published(&id, PORT).await?;
+        wait::until("the registry to answer", REGISTRY, || async {
+            let answer = client::get([127, 0, 0, 1].into(), port, "/v2/").await?;
+            (answer.status == 200)
+                .then_some(())
+                .ok_or_else(|| format!("status {}", answer.status))
+        })
+        .await
+        .map_err(|timed_out| BoxError::Registry(timed_out.to_string()))?;
+        Ok((id, port))
+    }
+
+    async fn prepare(&self) -> Result<(), BoxError> {
+        let lines = format!(
+            "mkdir -p '{}' {NOTES} && strace -f --seccomp-bpf -q -o /dev/null -e trace=execve true",
+            self.home
+        );
+        let command = ["sh", "-c", &lines].map(str::to_owned).into();
+        let ran = self.engine.exec_in(&self.container, &plain(command)).await?;
+        if ran.code != 0 {
+            let why = format!("exit code {}: {}{}", ran.code, ran.stdout, ran.stderr);
+            return Err(BoxError::Prepare(why));
+        }
+        Ok(())
+    }
+
+    /// Id of the box's container.
+    pub fn container(&self) -> &str {
+        &self.container
+    }
+
+    /// Id of the registry's container.
+    pub fn registry_container(&self) -> Option<&str> {
+        self.registry.as_ref().map(|(id, _)| id.as_str())
+    }
+
+    /// The registry's address, as the box and the engine know it.
+    pub fn registry(&self) -> Option<String> {
+        self.registry
+            .as_ref()
+            .map(|(_, port)| format!("127.0.0.1:{port}"))
+    }
+
+    /// Runs a command of the harness' own, without a record.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn exec(
+        &self,
+        command: &[&str],
+        env: &BTreeMap<String, String>,
+    ) -> Result<ExecOutput, EngineError> {
+        let mut exec = plain(command.iter().map(|word| (*word).to_owned()).collect());
+        exec.env.clone_from(env);
+        exec.dir.clone_from(&self.home);
+        self.engine.exec_in(&self.container, &exec).await
+    }
+
+    /// Runs a script in the home, with a record of its processes and files.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn run(&self, script: &Script) -> Result<Ran, EngineError> {
+        let record = format!("{NOTES}/{}.trace", script.run);
+        let mut command: Vec<String> = ["strace", "-f", "--seccomp-bpf", "-q", "-y", "-s", "1000000", "-e"]
+            .map(str::to_owned)
+            .into();
+        command.push("trace=execve,open,openat,creat,rename,renameat,renameat2".to_owned());
+        command.extend([
+            "-o".to_owned(),
+            record.clone(),
+            "bash".to_owned(),
+            "-c".to_owned(),
+        ]);
+        command.push(format!(
+            "echo $$ >{NOTES}/{}.pid; exec \"$0\" \"$@\" 2>&1",
+            script.run
+        ));
+        command.extend(script.command.iter().cloned());
+        let exec = Exec {
+            command,
+            env: script.env.clone(),
+            dir: self.home.clone(),
+            within: script.within,
+        };
+        let ended = self.engine.exec_in(&self.container, &exec).await?;
+        // The script speaks on one stream only, so this is strace's own word: it has lost hold of a process, and the script
+        // was cut off or went on unseen. That says nothing of the script.
+        if let Some(said) = ended
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("strace: ptrace("))
+        {
+            return Err(EngineError::Exec {
+                container: self.container.clone(),
+                command: script.command.first().cloned().unwrap_or_default(),
+                cause: crate::engine::Cause::Answer(format!("its record broke off: {said}")),
+            });
+        }
+        let read = plain(vec!["cat".to_owned(), record]);
+        let read = self.engine.exec_in(&self.container, &read).await?;
+        let mut trace = trace::parse(&read.stdout);
+        // The first is the shell that wrote the number of the process down.
+        if !trace.processes.is_empty() {
+            trace.processes.remove(0);
+        }
+        trace.written.retain(|path| !path.starts_with(NOTES));
+        Ok(Ran {
+            code: ended.code,
+            out: ended.stdout + &ended.stderr,
+            trace,
+        })
+    }
+
+    /// Sends a signal to a running script itself, not to its children.
+    ///
+    /// # Errors
+    /// What the engine says; also when the script does not run.
+    pub async fn signal(&self, run: &str, signal: &str) -> Result<(), EngineError> {
+        let lines = format!("kill -{signal} \"$(cat {NOTES}/{run}.pid)\"");
+        let command = ["bash", "-c", &lines].map(str::to_owned).into();
+        let ran = self.engine.exec_in(&self.container, &plain(command)).await?;
+        if ran.code != 0 {
+            return Err(EngineError::Kill {
+                container: run.to_owned(),
+                signal: signal.to_owned(),
+                cause: crate::engine::Cause::Answer(ran.stderr),
+            });
+        }
+        Ok(())
+    }
+
+    /// SHA-256 and length of each of these paths that is a plain file now.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn digests(&self, paths: &[String]) -> Result<BTreeMap<String, (String, u64)>, EngineError> {
+        let lines = "for f do if [ -f \"$f\" ]; then \
+                     echo \"$(sha256sum <\"$f\" | cut -d' ' -f1) $(stat -Lc %s \"$f\") $f\"; fi; done";
+        let mut command: Vec<String> = ["sh", "-c", lines, "sh"].map(str::to_owned).into();
+        command.extend(paths.iter().cloned());
+        let ran = self.engine.exec_in(&self.container, &plain(command)).await?;
+        let lines = ran.stdout.lines().filter_map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let (digest, bytes, path) = (words.next()?, words.next()?, words.next()?);
+            Some((path.to_owned(), (digest.to_owned(), bytes.parse().ok()?)))
+        });
+        Ok(lines.collect())
+    }
+
+    /// Removes the box and the registry. What was made through the door goes with the lease.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn remove(&self) -> Result<(), EngineError> {
+        let registry = async {
+            match &self.registry {
+                Some((id, _)) => self.engine.remove_container(id).await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(self.engine.remove_container(&self.container), registry)?;
+        Ok(())
+    }
+}
+
+/// A command of the harness' own.
+fn plain(command: Vec<String>) -> Exec {
+    Exec {
+        command,
+        within: SHELL,
+        ..Exec::default()
+    }
+}
