@@ -1,4 +1,4 @@
-//! The tag is moved after the deploy, and all containers are made anew.
+//! The tag is moved while a deploy gets what it has pinned; later all containers are made anew.
 
 use harness::prelude::*;
 
@@ -14,8 +14,10 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
 async fn run(cx: &mut Cx) -> Outcome {
     let ops = cx.ops()?;
     let release = ops.release().await?;
-    ops.deploy(&[]).await?;
-    ops.release().await?;
+    let other = ops.release().await?;
+    ops.tag(&release).await?;
+    ops.deploy_while_tag_moves(&other).await?;
+    ops.runs(&release).await?;
     ops.recreate().await?;
     ops.runs(&release).await
 }

@@ -53,6 +53,8 @@ const DAYS: u64 = 28;
 pub struct Release {
     /// The commit that its services say they were built from.
     pub git_sha: String,
+    /// Its images by id, with their names.
+    images: Vec<(String, Vec<String>)>,
 }
 
 impl Ops {
@@ -129,13 +131,15 @@ impl Ops {
             names.entry(image).or_default().push(name);
         }
         let lease = lock(&self.world.grant).lease.clone();
+        let mut images = Vec::new();
         for (index, (image, names)) in names.iter().enumerate() {
             let scratch = format!("harness-{lease}-release-{number}-{index}");
-            versions::push(&self.world.engine, image, &version, names, &site.labels, &scratch)
+            let id = versions::push(&self.world.engine, image, &version, names, &site.labels, &scratch)
                 .await
                 .map_err(infra)?;
+            images.push((id, names.clone()));
         }
-        Ok(Release { git_sha })
+        Ok(Release { git_sha, images })
     }
 
     /// Deploys what the tag leads to: all services, or these roles only. The script must succeed.
@@ -174,6 +178,41 @@ impl Ops {
         }
         let what = format!("the deploy failed with exit code {}:\n{}", ran.code, ran.out);
         Err(Failure::fail(what).rule(DEPLOY))
+    }
+
+    /// Moves the tag to a release that was pushed before.
+    ///
+    /// # Errors
+    /// Infra when the registry does not take it.
+    pub async fn tag(&self, release: &Release) -> Outcome {
+        for (id, names) in &release.images {
+            versions::push_again(&self.world.engine, id, names)
+                .await
+                .map_err(infra)?;
+        }
+        Ok(())
+    }
+
+    /// Deploys all services, and moves the tag to another release as soon as the script has begun to get what it pinned.
+    ///
+    /// # Errors
+    /// As [`Ops::deploy`].
+    pub async fn deploy_while_tag_moves(&self, to: &Release) -> Outcome {
+        let recorder = &self.world.recorder;
+        let mut next = recorder.len();
+        let moves = async {
+            while !recorder
+                .since(next)
+                .iter()
+                .any(|event| matches!(event.step, Step::Engine { .. }))
+            {
+                next = recorder.len();
+                recorder.past(next).await;
+            }
+            self.tag(to).await
+        };
+        let (deployed, moved) = tokio::join!(self.deploy(&[]), moves);
+        deployed.and(moved)
     }
 
     /// Deploys; the script must fail, and say so with this word.

@@ -19,7 +19,7 @@ pub struct Version {
     pub changes: Vec<String>,
 }
 
-/// Makes a version of `image` and pushes it under all the names (`registry/repository:tag`).
+/// Makes a version of `image`, pushes it under all the names (`registry/repository:tag`) and returns its id.
 ///
 /// # Errors
 /// What the engine says.
@@ -30,7 +30,7 @@ pub async fn push(
     names: &[String],
     labels: &BTreeMap<String, String>,
     scratch: &str,
-) -> Result<(), EngineError> {
+) -> Result<String, EngineError> {
     let mut changes = vec![
         format!(
             "ENV GIT_SHA={} BUILD_TIME={}",
@@ -40,8 +40,17 @@ pub async fn push(
     ];
     changes.extend(version.changes.clone());
     let id = engine.changed_image(image, &changes, scratch, labels).await?;
+    push_again(engine, &id, names).await?;
+    Ok(id)
+}
+
+/// Moves the names to a version that was pushed before; the registry has its layers, so this takes no time.
+///
+/// # Errors
+/// What the engine says.
+pub async fn push_again(engine: &Engine, id: &str, names: &[String]) -> Result<(), EngineError> {
     for name in names {
-        engine.tag(&id, name).await?;
+        engine.tag(id, name).await?;
         engine.push(name).await?;
     }
     Ok(())
