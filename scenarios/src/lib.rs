@@ -15,6 +15,22 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    backup {
+        died_midway,
+        drill_killed,
+        dump_damaged,
+        foreign,
+        fresh,
+        metadata,
+        metadata_damaged,
+        million,
+        restored,
+        secrets,
+        snapshot,
+        store_full,
+        tolerance,
+        weekly,
+    }
     broker {
         channel_closed,
         channel_closed_idle,

@@ -69,6 +69,7 @@ pub mod prelude {
     pub use crate::fault::ask::*;
     pub use crate::fault::{Bitten, Outage};
     pub use crate::ops::Ops;
+    pub use crate::ops::backup::Damage;
     pub use crate::ops::deploy::{Look, Release};
     pub use crate::pipeline::{Pipeline, Reports};
     pub use crate::scenario::{Builder, secs};

@@ -4,9 +4,10 @@
 //! unmodified. Which processes it started, which files it wrote and what it changed on the engine stands in the ledger,
 //! with `<secret:NAME>` in the place of each secret; what it said is one of the trial's logs, in the same way.
 //!
-//! [`deploy`] is about deploys. What is judged here is judged by [`harness_model::ops`]; a finding is a failure under its
+//! [`deploy`] is about deploys, [`backup`] about backups. What is judged here is judged by [`harness_model::ops`]; a finding is a failure under its
 //! rule.
 
+pub mod backup;
 pub mod deploy;
 pub(crate) mod site;
 

@@ -83,6 +83,18 @@ pub const RULES: &[Rule] = &[
         id: backup::restore::EQUAL,
         what: "what was restored is what was dumped, row by row",
     },
+    Rule {
+        id: backup::ATOMIC,
+        what: "a backup that fails leaves the last good one as it was",
+    },
+    Rule {
+        id: backup::WEEKLY,
+        what: "there is a weekly copy of a Sunday's backup, under the ISO year and week, and of no other day's",
+    },
+    Rule {
+        id: backup::CLEAN,
+        what: "a restore drill leaves nothing behind",
+    },
 ];
 
 /// The rule with this name.

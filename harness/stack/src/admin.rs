@@ -6,10 +6,12 @@
 //!
 //! - [`BrokerAdmin`]: the management interface; `objects` is what it does to single queues, exchanges and policies,
 //!   `definitions` what a virtual host is made from; [`Alarm`] needs the broker's own command line
-//! - [`DatabaseAdmin`]: schemas, users and rows; `sessions` is what it does to other people's connections and locks
+//! - [`DatabaseAdmin`]: schemas, users and rows; `sessions` is what it does to other people's connections and locks,
+//!   `contents` all that a schema holds
 
 mod alarm;
 mod broker;
+mod contents;
 mod database;
 mod definitions;
 mod objects;
@@ -17,6 +19,7 @@ mod sessions;
 
 pub use alarm::Alarm;
 pub use broker::{AdminError, BrokerAdmin};
+pub use contents::{Contents, TableContents};
 pub use database::{DatabaseAdmin, DatabaseError, read_table};
 pub use objects::QueueFacts;
 pub use sessions::Held;

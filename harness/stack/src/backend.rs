@@ -120,7 +120,7 @@ impl Pair {
 }
 
 /// An upstream database image gives its administrator this name; elsewhere it is ours.
-fn admin_user(which: Backend, ours: bool) -> &'static str {
+pub(crate) fn admin_user(which: Backend, ours: bool) -> &'static str {
     if which == Backend::Database && !ours {
         "root"
     } else {

@@ -26,6 +26,7 @@ pub mod ops;
 pub mod pool;
 pub mod probe;
 pub mod progress;
+pub mod scratch;
 pub mod secret;
 pub mod service;
 pub mod upstream;

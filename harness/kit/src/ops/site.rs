@@ -178,6 +178,10 @@ fn values(world: &World, home: &str, ops_box: &OpsBox) -> Result<Values, Failure
         ("ops.project".to_owned(), format!("harness-{lease}")),
         ("ops.home".to_owned(), home.to_owned()),
         ("ops.registry".to_owned(), ops_box.registry().unwrap_or_default()),
+        (
+            "ops.database_image".to_owned(),
+            lock(&world.grant).database.image.reference.clone(),
+        ),
     ]);
     for role in world.topology.services.keys() {
         for (which, word) in [(Backend::Broker, "broker"), (Backend::Database, "database")] {

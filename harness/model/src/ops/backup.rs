@@ -5,3 +5,10 @@ pub mod log;
 pub mod metadata;
 pub mod restore;
 pub mod week;
+
+/// A backup that fails leaves the last good one as it was.
+pub const ATOMIC: &str = "backup-atomic";
+/// Weekly copies are where they belong.
+pub const WEEKLY: &str = "backup-weekly";
+/// A restore drill leaves nothing behind.
+pub const CLEAN: &str = "drill-clean";

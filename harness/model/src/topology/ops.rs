@@ -10,6 +10,7 @@
 //! | `{ops.home}` | the folder in which the scripts run |
 //! | `{ops.registry}` | address of the registry, as the box and the engine know it |
 //! | `{ops.gateway}` | where a container finds the machine |
+//! | `{ops.database_image}` | the image of the database that is under test |
 //! | `{link.ROLE.broker.host}`, `..port`, `{link.ROLE.database.host}`, `..port` | where a service of that role has to dial |
 //!
 //! `{database.host}` and `{broker.host}` are the backends themselves here: the box is no service.
@@ -179,6 +180,14 @@ impl Deploy {
 }
 
 impl Backup {
+    /// Reads the table on its own, as a file has it that describes somebody else's script.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
     /// The script.
     pub fn script(&self) -> Script {
         script(&self.script, &self.args, &self.env)
@@ -241,7 +250,7 @@ impl Ops {
 
 /// Gives the placeholders of the box their values; `value` knows them by name.
 pub fn set_values(topology: &Topology, values: &mut Values, value: impl Fn(&str) -> String) {
-    let mut names: Vec<_> = ["project", "home", "registry", "gateway"]
+    let mut names: Vec<_> = ["project", "home", "registry", "gateway", "database_image"]
         .map(|name| format!("ops.{name}"))
         .into();
     for role in topology.services.keys() {

@@ -115,6 +115,14 @@ impl DatabaseAdmin {
         self.run("select the schema", format!("USE `{name}`")).await
     }
 
+    /// Runs statements in the current schema, for as long as they take within reason.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn script(&mut self, what: &str, sql: &str) -> Result<(), DatabaseError> {
+        self.run(what, sql.to_owned()).await
+    }
+
     /// All rows of a table.
     ///
     /// # Errors

@@ -1,0 +1,269 @@
+//! The restore drill: that it passes what is good, finds what is not, and leaves nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use harness_model::ops::backup::CLEAN;
+use harness_model::ops::backup::restore::EQUAL;
+use harness_runner::environment::Failure;
+use harness_runner::scenario::Outcome;
+use harness_stack::wait;
+use serde_json::{Value, json};
+
+use super::{Backups, Damage, damage};
+use crate::ops::Ran;
+
+/// Longest time from a script's start to the point at which it is to be killed.
+const POINT: Duration = Duration::from_secs(30);
+
+/// The current backup with its metadata changed by the scenario.
+pub struct Recounted<'a> {
+    backups: &'a Backups,
+    percent: f64,
+}
+
+impl Backups {
+    /// Runs the drill, which must pass, and gives its report in the form that goldens show.
+    ///
+    /// # Errors
+    /// Fail, rule `restore-equal`, if it does not pass; rule `drill-clean` if it leaves something.
+    pub async fn drill(&self) -> Result<Value, Failure> {
+        let ran = self.script("restore_drill", &[]).await?;
+        self.left_nothing().await?;
+        if ran.code != 0 {
+            let what = format!(
+                "the restore drill failed with exit code {}:\n{}",
+                ran.code, ran.out
+            );
+            return Err(Failure::fail(what).rule(EQUAL));
+        }
+        let file = self.report_name()?;
+        let text = self.shell(&format!("cat '{file}'")).await?;
+        let mut report: Value = serde_json::from_str(&text)
+            .map_err(|error| Failure::fail(format!("{file} is no report: {error}")))?;
+        for key in ["env", "object"] {
+            report[key] = json!(format!("<{key}>"));
+        }
+        Ok(report)
+    }
+
+    /// Does one damage after the other to a good backup; the drill must fail each time, with a message of its own, and leave
+    /// nothing. Gives the messages by the damage, without numbers and names that differ from run to run.
+    ///
+    /// # Errors
+    /// Fail, rule `restore-equal`, for a damage that is not found or is said in the words of another.
+    pub async fn drill_each(&self, damages: &[Damage]) -> Result<Value, Failure> {
+        let (dump, metadata) = (self.dump_name()?, self.metadata_name()?);
+        self.shell(&damage::keep(&dump, &metadata, false)).await?;
+        let mut said = BTreeMap::<&str, Vec<String>>::new();
+        for damage in damages {
+            self.shell(&damage.script(&dump, &metadata)).await?;
+            let ran = self.script("restore_drill", &[]).await?;
+            self.left_nothing().await?;
+            if ran.code == 0 {
+                let what = format!(
+                    "the restore drill passes a backup with this damage: {}",
+                    damage.word()
+                );
+                return Err(Failure::fail(what).rule(EQUAL));
+            }
+            said.insert(damage.word(), self.complaints(&ran)?);
+        }
+        self.shell(&damage::keep(&dump, &metadata, true)).await?;
+        let mut seen = BTreeMap::new();
+        for (word, lines) in &said {
+            if let Some(other) = seen.insert(lines, word) {
+                let what = format!("the drill says the same of `{other}` and `{word}`: {lines:?}");
+                return Err(Failure::fail(what).rule(EQUAL));
+            }
+        }
+        Ok(json!(said))
+    }
+
+    /// The lines of a drill that say what is wrong, in the form that goldens show.
+    fn complaints(&self, ran: &Ran) -> Result<Vec<String>, Failure> {
+        let (dump, metadata) = (self.dump_name()?, self.metadata_name()?);
+        let env = self.environment()?;
+        let lines = ran.out.lines().filter_map(|line| line.split_once(" ERROR "));
+        let lines: Vec<_> = lines
+            .map(|(_, said)| {
+                let said = said
+                    .replace(&dump, "<dump>")
+                    .replace(&metadata, "<metadata>")
+                    .replace(&format!("env={env}"), "env=<env>")
+                    .replace(&format!("not {env}"), "not <env>");
+                plain(&said)
+            })
+            .collect();
+        if lines.is_empty() {
+            let what = format!("the drill fails without saying why:\n{}", ran.out);
+            return Err(Failure::fail(what).rule(EQUAL));
+        }
+        Ok(lines)
+    }
+
+    /// Takes the checksums out of the metadata: older scripts write none.
+    ///
+    /// # Errors
+    /// Infra when the box does not do it.
+    pub async fn forget_checksums(&self) -> Outcome {
+        let (dump, metadata) = (self.dump_name()?, self.metadata_name()?);
+        self.shell(&format!(
+            "gsutil cat '{metadata}' | jq 'del(.checksums, .objects)' >/tmp/metadata && \
+             gsutil -q cp /tmp/metadata '{metadata}' && {}",
+            damage::keep(&dump, &metadata, false)
+        ))
+        .await
+        .map(drop)
+    }
+
+    /// The backup with every count in its metadata changed by so many percent; see [`Backups::forget_checksums`].
+    pub fn counted_by(&self, percent: f64) -> Recounted<'_> {
+        Recounted {
+            backups: self,
+            percent,
+        }
+    }
+
+    /// Starts a drill, waits until its scratch database is there, and sends the signal to the script.
+    ///
+    /// # Errors
+    /// Invalid when it was over by then.
+    pub async fn end_drill(&self, signal: &str) -> Outcome {
+        let before = self.ops.made_by_scripts().await?;
+        self.ends_by(signal, "restore_drill", || async {
+            let now = self
+                .ops
+                .made_by_scripts()
+                .await
+                .map_err(|error| error.to_string())?;
+            if now.difference(&before).next().is_some() {
+                Ok(())
+            } else {
+                Err("the drill has started no container".to_owned())
+            }
+        })
+        .await
+    }
+
+    /// Nothing is left of any drill: no container, no volume.
+    ///
+    /// # Errors
+    /// Fail, rule `drill-clean`.
+    pub async fn left_nothing(&self) -> Outcome {
+        let left: BTreeSet<_> = self.ops.made_by_scripts().await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let left: Vec<_> = left.into_iter().collect();
+        Err(Failure::fail(format!("a drill has left {}", left.join(", "))).rule(CLEAN))
+    }
+
+    /// Starts a script, waits until a program of this name runs in the box, and sends the signal to the script.
+    pub(super) async fn kill_when(&self, role: &str, program: &str, signal: &str) -> Outcome {
+        self.ends_by(signal, role, || async {
+            let ran = self
+                .ops
+                .shell(&format!("pgrep -x '{program}' >/dev/null"))
+                .await
+                .map_err(|error| error.to_string())?;
+            if ran.code == 0 {
+                Ok(())
+            } else {
+                Err(format!("{program} does not run"))
+            }
+        })
+        .await
+    }
+
+    async fn ends_by<F>(&self, signal: &str, role: &str, point: impl Fn() -> F) -> Outcome
+    where
+        F: Future<Output = Result<(), String>>,
+    {
+        let awaited = format!("the script {role} to come to the point where it is killed");
+        let kill = async {
+            wait::until(&awaited, POINT, &point)
+                .await
+                .map_err(|timed_out| Failure::invalid(timed_out.to_string()))?;
+            self.ops.signal(role, signal).await
+        };
+        let (ran, killed) = tokio::join!(self.script(role, &[]), kill);
+        killed?;
+        let ran = ran?;
+        if ran.code == 0 {
+            return Err(Failure::invalid(format!(
+                "the script {role} was over before SIG{signal} came:\n{}",
+                ran.out
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Recounted<'_> {
+    /// As [`Backups::drill`].
+    ///
+    /// # Errors
+    /// As [`Backups::drill`].
+    pub async fn drill(&self) -> Outcome {
+        self.recount().await?;
+        self.backups.drill().await.map(drop)
+    }
+
+    /// The drill must fail.
+    ///
+    /// # Errors
+    /// Fail, rule `restore-equal`, if it passes.
+    pub async fn drill_fails(&self) -> Outcome {
+        self.recount().await?;
+        let ran = self.backups.script("restore_drill", &[]).await?;
+        self.backups.left_nothing().await?;
+        if ran.code != 0 {
+            return Ok(());
+        }
+        let what = format!(
+            "the drill passes though the metadata counts {} % more rows than there are",
+            self.percent
+        );
+        Err(Failure::fail(what).rule(EQUAL))
+    }
+
+    async fn recount(&self) -> Outcome {
+        let metadata = self.backups.metadata_name()?;
+        let lines = format!(
+            "gsutil cat '{metadata}.good' | jq '.row_counts[] |= (. * {} | round)' | gsutil -q cp - '{metadata}'",
+            1.0 + self.percent / 100.0
+        );
+        self.backups.shell(&lines).await.map(drop)
+    }
+}
+
+/// The text with a mark in the place of every number, and without what stands in parentheses: the words of other programs.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    let (mut digits, mut depth) = (false, 0_usize);
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            '0'..='9' if digits => {}
+            '0'..='9' => out.push_str("<n>"),
+            other => out.push(other),
+        }
+        digits = c.is_ascii_digit();
+    }
+    out.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn numbers_and_the_words_of_others_are_left_out() {
+        assert_eq!(plain("a: 12 rows, 3"), "a: <n> rows, <n>");
+        assert_eq!(plain("corrupted (gzip: crc error 7)"), "corrupted");
+        assert_eq!(plain("none"), "none");
+    }
+}

@@ -1,0 +1,21 @@
+//! A drill gets SIGTERM, another one SIGKILL, each with its scratch database up.
+
+use harness::prelude::*;
+
+pub(crate) const SCENARIO: harness::Scenario = scenario!(
+    "backup::drill_killed",
+    "a drill that is ended removes what it made; after a SIGKILL the next one does",
+    run
+)
+.setup(&[Setup::Box])
+.done();
+
+async fn run(cx: &mut Cx) -> Outcome {
+    let backups = cx.backups()?;
+    backups.load("thousand.sql").await?;
+    backups.make().await?;
+    backups.end_drill("TERM").await?;
+    backups.left_nothing().await?;
+    backups.end_drill("KILL").await?;
+    backups.drill().await.map(drop)
+}

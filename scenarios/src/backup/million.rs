@@ -1,0 +1,21 @@
+//! A table of a million rows goes through the backup and the drill, in less memory than it takes.
+
+use harness::prelude::*;
+
+pub(crate) const SCENARIO: harness::Scenario = scenario!(
+    "backup::million",
+    "a million rows are dumped and restored in bounded memory, and long work says how far it is",
+    run
+)
+.setup(&[Setup::Box])
+.done();
+
+async fn run(cx: &mut Cx) -> Outcome {
+    let backups = cx.backups()?;
+    backups.load("million.sql").await?;
+    backups.limit_memory(128).await?;
+    let made = backups.make().await?;
+    made.shows_progress()?;
+    let report = backups.drill().await?;
+    cx.golden("report", &report)
+}
