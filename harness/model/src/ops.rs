@@ -84,15 +84,15 @@ pub const RULES: &[Rule] = &[
         what: "what was restored is what was dumped, row by row",
     },
     Rule {
-        id: backup::ATOMIC,
+        id: backup::kept::ATOMIC,
         what: "a backup that fails leaves the last good one as it was",
     },
     Rule {
-        id: backup::WEEKLY,
+        id: backup::kept::WEEKLY,
         what: "there is a weekly copy of a Sunday's backup, under the ISO year and week, and of no other day's",
     },
     Rule {
-        id: backup::CLEAN,
+        id: backup::kept::CLEAN,
         what: "a restore drill leaves nothing behind",
     },
 ];

@@ -1,14 +1,9 @@
 //! Checks of a backup: is there one of last night ([`log`]), does it say the truth of itself ([`metadata`]), where its
-//! weekly copy belongs ([`week`]), and does it hold what it should ([`restore`]).
+//! weekly copy belongs ([`week`]), does it hold what it should ([`restore`]), and
+//! what is left by one that fails, and by a drill ([`kept`]).
 
+pub mod kept;
 pub mod log;
 pub mod metadata;
 pub mod restore;
 pub mod week;
-
-/// A backup that fails leaves the last good one as it was.
-pub const ATOMIC: &str = "backup-atomic";
-/// Weekly copies are where they belong.
-pub const WEEKLY: &str = "backup-weekly";
-/// A restore drill leaves nothing behind.
-pub const CLEAN: &str = "drill-clean";

@@ -5,6 +5,7 @@
 mod archive;
 mod deploy;
 mod fresh;
+mod kept;
 mod ports;
 mod seen;
 mod walls;

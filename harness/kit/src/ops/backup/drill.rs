@@ -1,9 +1,9 @@
 //! The restore drill: that it passes what is good, finds what is not, and leaves nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use harness_model::ops::backup::CLEAN;
+use harness_model::ops::backup::kept;
 use harness_model::ops::backup::restore::EQUAL;
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Outcome;
@@ -11,7 +11,7 @@ use harness_stack::wait;
 use serde_json::{Value, json};
 
 use super::{Backups, Damage, damage};
-use crate::ops::Ran;
+use crate::ops::{Ran, judged};
 
 /// Longest time from a script's start to the point at which it is to be killed.
 const POINT: Duration = Duration::from_secs(30);
@@ -151,12 +151,7 @@ impl Backups {
     /// # Errors
     /// Fail, rule `drill-clean`.
     pub async fn left_nothing(&self) -> Outcome {
-        let left: BTreeSet<_> = self.ops.made_by_scripts().await?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        let left: Vec<_> = left.into_iter().collect();
-        Err(Failure::fail(format!("a drill has left {}", left.join(", "))).rule(CLEAN))
+        judged(kept::clean(&self.ops.made_by_scripts().await?))
     }
 
     /// Starts a script, waits until a program of this name runs in the box, and sends the signal to the script.

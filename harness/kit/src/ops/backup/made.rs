@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use harness_model::ops::backup::kept::{self, ATOMIC};
 use harness_model::ops::backup::log::fresh;
 use harness_model::ops::backup::metadata::{Known, Metadata};
-use harness_model::ops::backup::{ATOMIC, WEEKLY, week};
+use harness_model::ops::backup::week;
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Outcome;
 use jiff::Timestamp;
@@ -251,21 +252,12 @@ impl Backups {
             .shell(&format!("gsutil ls -r '{folder}' 2>/dev/null || true"))
             .await?;
         let key = week::key(day);
-        let mut expected = Vec::new();
-        if week::is_due(day) {
-            for name in [self.dump_name()?, self.metadata_name()?] {
-                expected.push(name.replace("/current/", &format!("/{key}/")));
-            }
-            expected.sort();
-        }
-        let mut copies: Vec<_> = found.lines().map(str::to_owned).collect();
-        copies.sort();
-        if copies != expected {
-            return Err(Failure::fail(format!(
-                "after a backup of {start} there are the weekly copies {copies:?}; expected {expected:?}"
-            ))
-            .rule(WEEKLY));
-        }
+        let copies: Vec<_> = found.lines().map(str::to_owned).collect();
+        judged(kept::weekly(
+            day,
+            &[self.dump_name()?, self.metadata_name()?],
+            &copies,
+        ))?;
         // The copy is of this very backup; then it makes room for the next day.
         for copy in &copies {
             let current = copy.replace(&format!("/{key}/"), "/current/");
@@ -312,14 +304,7 @@ impl Backups {
     }
 
     async fn still_there(&self, before: &str) -> Outcome {
-        let after = self.present().await?;
-        if before == after {
-            return Ok(());
-        }
-        Err(Failure::fail(format!(
-            "a backup that failed has changed the last good one:\n{before}became\n{after}"
-        ))
-        .rule(ATOMIC))
+        judged(kept::unchanged(before, &self.present().await?))
     }
 
     /// From now on the object store takes nothing more.
