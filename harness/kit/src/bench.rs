@@ -6,6 +6,7 @@
 
 mod boot;
 mod provision;
+mod sweep;
 mod taps;
 mod trigger;
 
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 use harness_runner::environment::Failure;
 use harness_runner::exit::{Exit, Refusal};
+use harness_runner::trial::Judge;
 
+use crate::Scenario;
 use crate::commands::print;
 use crate::environment::Stack;
 
@@ -57,12 +60,21 @@ impl Measure {
     }
 }
 
+/// What a measurement needs to run whole trials.
+pub(crate) struct Trials {
+    pub(crate) catalogue: &'static [Scenario],
+    pub(crate) judge: Judge,
+    /// At the same time.
+    pub(crate) jobs: usize,
+}
+
 /// Names of the measurements, in the order in which they run.
-const NAMES: &[&str] = &["amqp", "mysql", "provision", "boot", "trigger"];
+const NAMES: &[&str] = &["amqp", "mysql", "provision", "boot", "trigger", "sweep"];
 
 /// Runs the named measurements, or all.
 pub(crate) async fn run(
     stack: &Stack,
+    trials: &Trials,
     names: &[String],
     runs: u32,
     out: &mut dyn Write,
@@ -81,7 +93,8 @@ pub(crate) async fn run(
             "mysql" => taps::mysql(stack, runs).await,
             "provision" => provision::measure(stack, runs).await,
             "boot" => boot::measure(stack, runs).await,
-            _ => trigger::measure(stack, runs).await,
+            "trigger" => trigger::measure(stack, runs).await,
+            _ => sweep::measure(stack, trials, runs).await,
         };
         let measured = measured.map_err(|failure| Refusal::engine(failure.to_string()))?;
         for measure in measured {

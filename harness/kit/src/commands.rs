@@ -25,6 +25,7 @@ use harness_stack::pool::{self, Options, Paths};
 use harness_stack::progress::Progress;
 use jiff::Timestamp;
 
+use crate::bench::Trials;
 use crate::cx::Cx;
 use crate::environment::{Stack, folder};
 use crate::{files, grid, mutants, perturb, stand};
@@ -218,7 +219,12 @@ impl Commands for Harness {
         out: &mut dyn Write,
     ) -> Result<Exit, Refusal> {
         let stack = self.environment(settings).await?;
-        crate::bench::run(&stack, names, runs, out).await
+        let trials = Trials {
+            catalogue: self.catalogue,
+            judge: self.judge(),
+            jobs: settings.jobs,
+        };
+        crate::bench::run(&stack, &trials, names, runs, out).await
     }
 
     async fn pool_server(&self, _: &Settings, args: &[String]) -> Result<Exit, Refusal> {
