@@ -38,6 +38,7 @@ const USERS: &str = "
     maud: harness-runner
     rabbitmq_http_client: harness-stack
     reqwest: cleanapp-pipeline harness-stack
+    similar: harness-runner
     sqlx: cleanapp-pipeline harness-stack
     testcontainers: harness-stack
     tokio: cleanapp-pipeline harness harness-runner harness-stack harness-wire

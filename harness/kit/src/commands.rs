@@ -78,29 +78,39 @@ impl Kit for Harness {
     }
 
     async fn environment(&self, settings: &Settings) -> Result<Stack, Refusal> {
-        let (topology, folder) = read_topology(settings)?;
-        let engine = connect().await?;
-        let paths = state()?;
-        // Whatever a killed pool has left goes first: it may hold the memory that is needed now.
-        pool::reap(&engine, &paths)
-            .await
-            .map_err(|error| Refusal::engine(error.to_string()))?;
-        let images = resolve(&engine, &topology, settings, &paths, &Progress::to_stderr()).await?;
-        Ok(Stack {
-            engine,
-            topology: Arc::new(topology),
-            folder,
-            images,
-            pool_program: pool_program(settings)?,
-            engine_socket: engine_socket(settings),
-            paths,
-        })
+        stack_with(settings, |_| true).await
     }
+}
+
+/// A stack with the images of these roles.
+async fn stack_with(settings: &Settings, wanted: impl Fn(&str) -> bool) -> Result<Stack, Refusal> {
+    let (topology, folder) = read_topology(settings)?;
+    let engine = connect().await?;
+    let paths = state()?;
+    // Whatever a killed pool has left goes first: it may hold the memory that is needed now.
+    pool::reap(&engine, &paths)
+        .await
+        .map_err(|error| Refusal::engine(error.to_string()))?;
+    let progress = Progress::to_stderr();
+    let images = resolve(&engine, &topology, settings, &paths, &progress, wanted).await?;
+    Ok(Stack {
+        engine,
+        topology: Arc::new(topology),
+        folder,
+        images,
+        pool_program: pool_program(settings)?,
+        engine_socket: engine_socket(settings),
+        paths,
+    })
 }
 
 impl Commands for Harness {
     fn axes(&self) -> &'static [Axis] {
         perturb::AXES
+    }
+
+    fn sources(&self) -> Utf8PathBuf {
+        files::root().to_owned()
     }
 
     fn topology(&self, settings: &Settings) -> Result<Topology, Refusal> {
@@ -158,7 +168,8 @@ impl Commands for Harness {
     async fn images(&self, settings: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {
         let (topology, _) = read_topology(settings)?;
         let engine = connect().await?;
-        let images = resolve(&engine, &topology, settings, &state()?, &Progress::to_stderr()).await?;
+        let (paths, progress) = (state()?, Progress::to_stderr());
+        let images = resolve(&engine, &topology, settings, &paths, &progress, |_| true).await?;
         let width = images.keys().map(String::len).max().unwrap_or_default();
         for (role, image) in &images {
             let versions: Vec<_> = image
@@ -183,8 +194,13 @@ impl Commands for Harness {
         doctor::run(self, settings, out).await
     }
 
-    async fn check(&self, _: &Settings, asked: &Check, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
-        check::run(asked, now).await
+    async fn check(
+        &self,
+        settings: &Settings,
+        asked: &Check,
+        now: Timestamp,
+    ) -> Result<Vec<Checked>, Refusal> {
+        check::run(settings, asked, now).await
     }
 
     async fn gc(&self, _: &Settings, out: &mut dyn Write) -> Result<Exit, Refusal> {
@@ -316,15 +332,18 @@ pub(crate) fn read_topology(settings: &Settings) -> Result<(Topology, Utf8PathBu
     Ok((topology, folder(Utf8Path::new(&path))))
 }
 
-/// The image of every role, resolved and in the engine. Services of the same reference share one resolution.
+/// The image of every role that is wanted, resolved and in the engine. Services of the same reference share one resolution.
 pub(crate) async fn resolve(
     engine: &Engine,
     topology: &Topology,
     settings: &Settings,
     paths: &Paths,
     progress: &Progress,
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, Resolved>, Refusal> {
-    let (specs, roles) = specs(topology, settings, paths)?;
+    let (mut specs, mut roles) = specs(topology, settings, paths)?;
+    roles.retain(|role, _| wanted(role));
+    specs.retain(|spec| roles.values().any(|role| *role == spec.role));
     let resolved = images::resolve_all(engine, &specs, mode(settings), &image_paths(paths), progress)
         .await
         .map_err(|error| Refusal::engine(error.to_string()))?;

@@ -112,7 +112,7 @@ impl Environment for Stack {
         let lease = self.lease(mode, trial.scenario).await?;
         trial.phase("provision");
         let world = Arc::new(self.world(trial, lease).await?);
-        let deployed = trial.setup.contains(&Setup::Deployed);
+        let deployed = world.deployed;
         let boxed = async {
             if deployed || trial.setup.contains(&Setup::Box) {
                 return Box::pin(self.start_box(&world)).await;
@@ -134,6 +134,7 @@ impl Environment for Stack {
             let text = format!("conditions: {conditions}; {late} links are late");
             world.note(None, Step::Note { text });
         }
+        perturb::pause(&world);
         world.note(None, Step::Phase { name: "body".into() });
         Ok(Cx {
             world,
@@ -359,6 +360,7 @@ impl Stack {
             late: perturb::late(&trial.perturbation, &taps, trial.seed.derive("late")),
             taps,
             perturbation: trial.perturbation.clone(),
+            still: tokio::sync::RwLock::default(),
             services: AsyncMutex::default(),
             upstreams,
             down: Mutex::default(),
@@ -370,6 +372,7 @@ impl Stack {
             log: Mutex::new(Log::default()),
             waiting: Mutex::default(),
             password,
+            deployed: trial.setup.contains(&Setup::Deployed),
             ops: tokio::sync::OnceCell::new(),
         })
     }

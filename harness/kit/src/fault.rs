@@ -149,7 +149,12 @@ async fn drive(outage: Outage) {
         return;
     }
     let scene = Scene::new(world, &armed.plan, fired, gate);
+    if let Some(ms) = world.perturbation.fault_offset_ms {
+        wait::pass(Duration::from_millis(ms.into())).await;
+    }
+    let still = world.still.read().await;
     let done = armed.act.inject(&scene).await;
+    drop(still);
     // Only now, with the fault in effect, does the held frame learn its fate: it died with its connection, or, if that
     // still stands, it goes on.
     drop(lock(&armed.gate).take());
@@ -226,7 +231,9 @@ impl Outage {
         };
         world.waiting_for(format!("{} to be healed", armed.plan.what));
         let scene = Scene::new(world, &armed.plan, None, None);
+        let still = world.still.read().await;
         let proof = armed.act.heal(&scene).await?;
+        drop(still);
         if bitten {
             let change = FaultChange::Healed { proof };
             let id = armed.plan.id.clone();

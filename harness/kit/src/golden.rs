@@ -33,6 +33,6 @@ pub(crate) fn check(scenario: &str, name: &str, value: &Value) -> Result<(), Fai
     compared.map_err(|_| {
         Failure::fail(format!("golden/{family}/{scenario}/{name}.snap differs"))
             .rule("golden")
-            .hint("if the new value is right, run again with INSTA_UPDATE=always and review the difference")
+            .hint("`harness review` shows the difference and takes the new value if that is right")
     })
 }

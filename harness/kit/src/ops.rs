@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use harness_model::event::Step;
 use harness_model::name::Name;
-use harness_model::ops::secrets::EXPOSED;
+use harness_model::ops::secrets::{EXPOSED, Search};
 use harness_model::topology::Ops as Described;
 use harness_model::topology::template;
 use harness_model::verdict::Finding;
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Outcome;
 use harness_stack::ops::{BOX_LABEL, Script};
+use harness_stack::pool::LEASE_LABEL;
 
 use self::site::Site;
 use crate::cx::Cx;
@@ -291,7 +292,8 @@ impl Ops {
         made.map_err(infra)
     }
 
-    /// No secret stands in an argument, in what a script said, or in a file that it has written and left.
+    /// No secret stands in an argument, in what a script said, in a file that it has written and left (unpacked, if it is an
+    /// archive), or in an image of this trial: its history, its variables, its layers.
     ///
     /// # Errors
     /// Fail, rule `secret-exposed`, with every place.
@@ -318,11 +320,22 @@ impl Ops {
         let files: Vec<_> = files.into_iter().collect();
         for secret in &site.secret_values {
             let lines = "printf '%s\\n' \"$FILES\" | while IFS= read -r f; do \
-                         if [ -f \"$f\" ] && grep -qF -e \"$SECRET\" \"$f\"; then echo \"$f\"; fi; done";
+                         if [ -f \"$f\" ] && zgrep -qF -e \"$SECRET\" \"$f\"; then echo \"$f\"; fi; done";
             let env = [("FILES", files.join("\n")), ("SECRET", secret.1.clone())];
             let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
             for file in self.shell_with(lines, &env).await?.out.lines() {
                 places.push((0, format!("<secret:{}> in the file {file}", secret.0)));
+            }
+        }
+        // What was made before the trial cannot hold a password that was made for it.
+        let lease = BTreeMap::from([(LEASE_LABEL.to_owned(), lock(&self.world.grant).lease.clone())]);
+        let engine = &self.world.engine;
+        for image in engine.images_labelled(&lease).await.map_err(infra)? {
+            let mut search = Search::new(&site.secrets);
+            let read = engine.read_image(&image, |chunk| search.take(chunk));
+            read.await.map_err(infra)?;
+            for secret in search.found() {
+                places.push((0, format!("<secret:{secret}> in the image {image}")));
             }
         }
         if places.is_empty() {

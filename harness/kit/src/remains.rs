@@ -38,8 +38,8 @@ impl Observer {
         Ok(Self { runtime, engine })
     }
 
-    /// The containers, running or not, and networks that belong to pools of this state folder: `pool` for what is the
-    /// pool's own, `lease NAME` for what a trial has started.
+    /// What belongs to pools of this state folder. A container, running or not, or a network is `pool` if it is the pool's
+    /// own and `lease NAME` if a trial has started it; then there are `volume NAME` and `image ID`.
     ///
     /// # Errors
     /// What the engine says.
@@ -111,12 +111,18 @@ async fn remains(engine: &Engine, state: &Path) -> Result<Vec<String>, String> {
         .labels_of_all(&labels)
         .await
         .map_err(|error| error.to_string())?;
-    Ok(found
-        .iter()
-        .map(|labels| {
-            labels
-                .get(LEASE_LABEL)
-                .map_or_else(|| "pool".to_owned(), |lease| format!("lease {lease}"))
-        })
-        .collect())
+    let whose = |labels: &BTreeMap<String, String>| match labels.get(LEASE_LABEL) {
+        Some(lease) => format!("lease {lease}"),
+        None => "pool".to_owned(),
+    };
+    let mut left: Vec<_> = found.iter().map(whose).collect();
+    let named = engine
+        .names_labelled(STATE_LABEL, &state.display().to_string())
+        .await;
+    let named = named.map_err(|error| error.to_string())?;
+    left.extend(named.into_iter().filter(|name| name.starts_with("volume")));
+    let images = engine.images_labelled(&labels).await;
+    let images = images.map_err(|error| error.to_string())?;
+    left.extend(images.into_iter().map(|id| format!("image {id}")));
+    Ok(left)
 }

@@ -25,7 +25,7 @@ use harness_wire::in_flight::InjectedKeys;
 use harness_wire::recorder::Recorder;
 use harness_wire::tap::{Shaping, Tap};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, RwLock};
 
 use crate::fault::Armed;
 use crate::ops::site::Site;
@@ -52,6 +52,9 @@ pub(crate) struct World {
     pub(crate) recorder: Recorder,
     pub(crate) taps: BTreeMap<LinkId, Tap>,
     pub(crate) perturbation: Perturbation,
+    /// Held to write while a service stands still as a condition of the trial, and to read by whoever injects or heals a
+    /// fault.
+    pub(crate) still: RwLock<()>,
     /// What makes links late all through the trial.
     pub(crate) late: Vec<Shaping>,
     /// By the names of their containers: the second instance of `tags` is `tags-2`.
@@ -70,6 +73,8 @@ pub(crate) struct World {
     pub(crate) waiting: Mutex<String>,
     /// User, password and schema of the trial on both backends.
     pub(crate) password: String,
+    /// The services are started by a deploy.
+    pub(crate) deployed: bool,
     /// The ops box, where a scenario has asked for one.
     pub(crate) ops: tokio::sync::OnceCell<Site>,
 }

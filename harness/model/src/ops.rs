@@ -103,7 +103,7 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 }
 
 /// A finding under one of the rules.
-fn fail(rule: &str, what: impl Into<String>) -> Finding {
+pub fn fail(rule: &str, what: impl Into<String>) -> Finding {
     Finding::new(Kind::Fail, rule, what)
 }
 

@@ -28,11 +28,15 @@ pub enum Axis {
     StartOrder,
     /// Reports are injected in another order.
     MessageOrder,
+    /// Every fault is late: it is done some time after its trigger has fired.
+    FaultOffset,
+    /// Others keep processors busy meanwhile.
+    Neighbours,
 }
 
 impl Axis {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Seed,
         Self::Latency,
         Self::Cpu,
@@ -40,6 +44,8 @@ impl Axis {
         Self::Pause,
         Self::StartOrder,
         Self::MessageOrder,
+        Self::FaultOffset,
+        Self::Neighbours,
     ];
 
     /// Its name on the command line and in reports.
@@ -52,6 +58,8 @@ impl Axis {
             Self::Pause => "pause",
             Self::StartOrder => "start-order",
             Self::MessageOrder => "message-order",
+            Self::FaultOffset => "fault-offset",
+            Self::Neighbours => "neighbours",
         }
     }
 }
@@ -95,6 +103,19 @@ pub struct Perturbation {
     /// Reports are injected in the order that this seed gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_order: Option<Seed>,
+    /// Between a trigger that has fired and its fault so many milliseconds pass. What the trigger holds stays where it is,
+    /// the others go on: the fault meets them at other steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault_offset_ms: Option<u32>,
+    /// So many threads that are not the trial's keep processors busy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<u32>,
+}
+
+/// A length from `from` to `from` times `factor`, log-uniform, so that short ones are as frequent as long ones; `part` is
+/// uniform from 0 to 1.
+fn log_uniform(from: f64, factor: f64, part: f64) -> u32 {
+    (from * factor.powf(part)) as u32
 }
 
 impl Perturbation {
@@ -114,14 +135,18 @@ impl Perturbation {
                 Axis::Cpu => drawn.cpu_thousandths = Some(200 + below(600)),
                 Axis::Memory => drawn.memory_mib = Some(64 + below(128)),
                 Axis::Pause => {
-                    // Log-uniform from 20 ms to 2 s: short ones are as interesting as long ones.
-                    let exponent = f64::from(below(1 << 20)) / f64::from(1 << 20);
+                    let part = f64::from(below(1 << 20)) / f64::from(1 << 20);
                     drawn.pause = Some(Pause {
                         service: below(1 << 16),
                         delivery: u64::from(1 + below(30)),
-                        ms: (20.0 * 100_f64.powf(exponent)) as u32,
+                        ms: log_uniform(20.0, 100.0, part),
                     });
                 }
+                Axis::FaultOffset => {
+                    let part = f64::from(below(1 << 20)) / f64::from(1 << 20);
+                    drawn.fault_offset_ms = Some(log_uniform(2.0, 150.0, part));
+                }
+                Axis::Neighbours => drawn.neighbours = Some(1 + below(2)),
                 Axis::StartOrder => drawn.start_order = Some(seed.derive("start-order")),
                 Axis::MessageOrder => drawn.message_order = Some(seed.derive("message-order")),
             }
@@ -152,6 +177,8 @@ impl Perturbation {
             Axis::Pause => other.pause = None,
             Axis::StartOrder => other.start_order = None,
             Axis::MessageOrder => other.message_order = None,
+            Axis::FaultOffset => other.fault_offset_ms = None,
+            Axis::Neighbours => other.neighbours = None,
         }
         other
     }
@@ -172,6 +199,10 @@ impl fmt::Display for Perturbation {
             .map(|pause| format!("pause of {} ms", pause.ms)));
         say(self.start_order.map(|_| "start order".to_owned()));
         say(self.message_order.map(|_| "message order".to_owned()));
+        say(self.fault_offset_ms.map(|ms| format!("faults {ms} ms late")));
+        say(self
+            .neighbours
+            .map(|threads| format!("{threads} busy neighbours")));
         f.write_str(&if words.is_empty() {
             "as it is".to_owned()
         } else {

@@ -65,9 +65,10 @@ pub struct DeployCheck {
 #[command(after_long_help = "Examples:\n  \
     harness check backup --log /var/log/backup.log --env prod\n  \
     harness check backup --log backup.log --object all.sql.gz --metadata all.metadata.json\n  \
+    harness check backup --log backup.log --object all.sql.gz --metadata all.metadata.json --drill\n  \
     harness check backup --log backup.log --now 2026-11-24T09:00:00Z     as it was then\n\n\
-    Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not (a log that is not there is), 96 \
-    if a file cannot be read; see harness --help.")]
+    Nothing is changed; what --drill restores is thrown away. Exit codes: 0 if all is as it should be, 100 if something is \
+    not (a log that is not there is), 96 if a file cannot be read, 97 if a drill has no engine; see harness --help.")]
 pub struct BackupCheck {
     /// Log of the backups
     #[arg(long, value_name = "FILE")]
@@ -81,6 +82,9 @@ pub struct BackupCheck {
     /// What the backup says of itself
     #[arg(long, value_name = "FILE")]
     pub metadata: Option<Utf8PathBuf>,
+    /// Also restore the dump, into a database on this machine's engine that is thrown away, and count its rows
+    #[arg(long, requires = "object", requires = "metadata")]
+    pub drill: bool,
 }
 
 /// What is asked of ports.

@@ -11,6 +11,7 @@ mod grid;
 mod mutants;
 mod quarantine;
 mod report;
+mod review;
 mod stack;
 mod sweep;
 
@@ -139,6 +140,7 @@ impl Command {
             Self::Quarantine { command } => quarantine::run(kit, &settings, command, out),
             Self::Sweep(args) => sweep::run(kit, settings, args, out),
             Self::Report(args) => report::run(kit, &settings, &args, out),
+            Self::Review(args) => review::run(kit, &args, out),
             Self::Stack(StackCommand::Up(args)) => stack::up(kit, settings, args, out),
             Self::Completions { shell } => completions(shell, out),
             Self::Reproduce { dir, times, how } => reproduce(kit, settings, &dir, times, how, out),

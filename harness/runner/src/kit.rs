@@ -53,6 +53,9 @@ pub trait Commands: Kit {
     /// What its environment can vary from trial to trial.
     fn axes(&self) -> &'static [Axis];
 
+    /// The folder that goldens lie below.
+    fn sources(&self) -> Utf8PathBuf;
+
     /// The description of what is tested, as it will be run.
     fn topology(&self, settings: &Settings) -> Result<Topology, Refusal>;
 

@@ -31,6 +31,7 @@ use harness_model::verdict::{Finding, Kind, Timings, Verdict};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::busy::Busy;
 use crate::cancel::Cancel;
 use crate::config::UnderTest;
 use crate::environment::{Collected, Environment};
@@ -284,6 +285,7 @@ async fn live<E: Environment>(
         run = trial.run,
         "trial begins"
     );
+    let neighbours = Busy::start(trial.perturbation.neighbours.unwrap_or(0) as usize);
     trial.phase("open");
     let leg = Leg {
         name: "open",
@@ -320,6 +322,7 @@ async fn live<E: Environment>(
         course.note(&leg, end, || "nothing, its context is gone".to_owned());
     }
 
+    drop(neighbours);
     about.course.clone_from(&course.findings);
     let mut findings = course.findings;
     if let Some(collected) = collected.as_ref().filter(|_| judged) {

@@ -9,7 +9,8 @@
 //! - [`upstream`]: services outside the pipeline, played by the harness
 //! - [`ops`]: the box that stands for the production machine, with its registry
 //! - [`load`]: load for measurements
-//! - [`wait`]: the one place that polls; [`secret`]: passwords; [`host`]: the machine
+//! - [`wait`]: the one place that polls; [`lock`]: what one process at a time does; [`secret`]: passwords; [`host`]: the
+//!   machine
 //!
 //! This crate knows containers and backends; it does not know what a scenario is, and it judges nothing.
 
@@ -22,6 +23,7 @@ pub mod engine;
 pub mod host;
 pub mod images;
 pub mod load;
+mod lock;
 pub mod ops;
 pub mod pool;
 pub mod probe;

@@ -1,6 +1,7 @@
 //! The ops box: a container that stands for the production machine, and what is around it.
 //!
-//! - [`machine`]: the box itself, on the network of the engine's machine, and the registry, on loopback
+//! - [`machine`]: the box itself, on the network of the engine's machine
+//! - [`registry`]: the registry of a trial, on loopback
 //! - [`door`]: the engine as the box sees it: everything that is made carries the lease's labels, nothing else is seen
 //! - [`trace`]: which processes a script started and which files it wrote
 //! - [`versions`]: images of services that differ in what they say of their build, in the registry
@@ -9,6 +10,7 @@
 
 pub mod door;
 mod machine;
+pub mod registry;
 mod request;
 pub mod trace;
 pub mod versions;

@@ -1,6 +1,7 @@
 //! Live checks: one run of each, bad input, and nothing changed.
 //!
-//! Compose is played here: its files hold what it would print, so that these tests need none on the machine.
+//! Compose is played in most of them: its files hold what it would print. Where Compose itself matters, that of the ops box
+//! is asked, for there may be none on the machine.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -212,4 +213,93 @@ fn a_backup_is_checked() {
     let asked = "backup --log b.log --now 2026-11-24T09:00:00Z --object o.sql.gz --metadata m.json";
     place.expect(asked, 100, &["the archive is corrupted", "it has no size_bytes"]);
     place.expect("backup --log b.log --object absent.gz", 96, &["absent.gz"]);
+}
+
+/// Two files as a production machine layers them, and an override that the second file's ports are appended to.
+const LAYERS: [(&str, &str); 3] = [
+    (
+        "docker-compose.yml",
+        "name: harness-no-such-project\nservices:\n  web:\n    image: registry.test/app/web:prod\n    ports: ['127.0.0.1:8081:80']\n",
+    ),
+    ("prod.yml", "services:\n  web:\n    ports: ['0.0.0.0:3000:80']\n"),
+    (
+        "replaced.yml",
+        "services:\n  web:\n    ports: !override ['127.0.0.1:8081:80']\n",
+    ),
+];
+
+#[test]
+fn compose_itself_merges_the_files_wherever_it_is() {
+    let place = Place::new();
+    std::fs::remove_file(place.site.path().join("bin/docker")).unwrap();
+    for (name, text) in LAYERS {
+        place.write(name, text);
+    }
+    let asked = "ports --compose docker-compose.yml --compose prod.yml --sockets none";
+    place.write("none", "");
+    // Lists of ports are appended to each other, so the second file opens a port more.
+    place.expect(asked, 100, &["port 3000/tcp", "0.0.0.0"]);
+    place.expect(
+        "ports --compose docker-compose.yml --compose replaced.yml --sockets none",
+        0,
+        &["port-policy ok"],
+    );
+    place.write(
+        "pins.yml",
+        "services:\n  web:\n    image: registry.test/app/web@sha256:abc\n",
+    );
+    let asked = "deploy --compose docker-compose.yml --pins pins.yml --internal registry.test/app/";
+    place.expect(asked, 100, &["override-parses FAIL"]);
+    place.write("pins.yml", r"services:\n  web:\n    image: x\n");
+    place.expect(asked, 100, &["line 1 has a literal \\n"]);
+    place.site.assert_clean();
+}
+
+const DUMP: &str = "CREATE DATABASE `app`;
+USE `app`;
+CREATE TABLE `reports` (`seq` int PRIMARY KEY, `text` varchar(20));
+INSERT INTO `reports` VALUES (1,'ä'),(2,'b'),(3,NULL);
+CREATE TABLE `tags` (`id` int PRIMARY KEY);
+-- Dump completed on 2026-11-24  3:00:10
+";
+
+#[test]
+fn a_backup_is_restored_and_thrown_away() {
+    let place = Place::new();
+    place.write("b.log", "2026-11-24T03:00:10Z INFO backup complete env=prod\n");
+    let pack = |sql: &str| {
+        place.write("d.sql", sql);
+        let packed = std::process::Command::new("gzip")
+            .args(["-kf", "d.sql"])
+            .current_dir(place.site.path())
+            .status();
+        assert!(packed.unwrap().success());
+        std::fs::metadata(place.site.path().join("d.sql.gz"))
+            .unwrap()
+            .len()
+    };
+    let describe = |size: u64, rows: &str| {
+        let text = format!(
+            r#"{{"env":"prod","object":"d.sql.gz","started_utc":"2026-11-24T03:00:00Z","finished_utc":"2026-11-24T03:00:09Z",
+            "duration_seconds":9,"size_bytes":{size},"row_counts":{rows}}}"#
+        );
+        place.write("m.json", &text);
+    };
+    let asked = "backup --log b.log --now 2026-11-24T09:00:00Z --object d.sql.gz --metadata m.json --drill";
+    let size = pack(DUMP);
+    describe(size, r#"{"reports":3,"app.tags":0}"#);
+    place.expect(asked, 0, &["3 rows of app.tags, reports"]);
+    describe(size, r#"{"reports":4,"tags":0}"#);
+    place.expect(
+        asked,
+        100,
+        &["table reports: 3 rows restored, the metadata says 4"],
+    );
+    let size = pack(&DUMP.replace("PRIMARY KEY, ", "PRIMARY KEYS, "));
+    describe(size, r#"{"reports":3}"#);
+    place.expect(asked, 100, &["the dump cannot be restored: ERROR 1064"]);
+    place.write("d.sql.gz", "no archive");
+    place.expect(asked, 100, &["the archive is corrupted", "no drill"]);
+    place.expect("backup --log b.log --drill", 96, &["--object"]);
+    place.site.assert_clean();
 }

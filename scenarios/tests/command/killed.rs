@@ -1,4 +1,4 @@
-//! SIGKILL of a run, of its whole process group and of the pool; Ctrl-C; SIGTERM of the group, as nextest sends it. After
+//! SIGKILL of a run, of its whole process group, also in the middle of a deploy, and of the pool; Ctrl-C; SIGTERM of the group, as nextest sends it. After
 //! each of them nothing of ours is left, and a container that is not ours still runs.
 
 use std::time::{Duration, Instant};
@@ -40,6 +40,28 @@ fn a_killed_process_group_leaves_nothing() {
     site.assert_clean();
     assert!(site.observer.end(stranger).unwrap());
 }
+
+#[test]
+fn a_deploy_that_is_killed_leaves_no_container_image_or_volume() {
+    let site = Site::new();
+    let stranger = site.observer.stranger("stranger-deploy", &image(&site)).unwrap();
+    let mut child = site.in_bodies(&["run", "deploy::pinned"], 1);
+    // Box and registry are there from before the body; what is more was pushed, pulled or started in it.
+    let deploys = |found: &[String]| {
+        let count = |kind: &str| found.iter().filter(|one| one.starts_with(kind)).count();
+        count("image") >= 1 && count("lease") >= 4
+    };
+    site.observer
+        .wait("services to be deployed", &site.state(), DEPLOYED, deploys)
+        .unwrap();
+    signal("KILL", &format!("-{}", child.id()));
+    child.wait().unwrap();
+    site.assert_clean();
+    assert!(site.observer.end(stranger).unwrap());
+}
+
+/// Longest time from the beginning of a deploy to its second service.
+const DEPLOYED: Duration = Duration::from_mins(1);
 
 #[test]
 fn what_a_killed_pool_has_left_goes_with_the_next_command() {

@@ -1,10 +1,11 @@
 //! `harness check`: the files, endpoints and containers of a platform, read once and handed to the checks of the model.
 //!
-//! Nothing is changed, on this machine or elsewhere. What cannot be read is refused; what can be read and is wrong, or
-//! does not answer, is a finding.
+//! Nothing is changed, on this machine or elsewhere; what a drill restores is thrown away. What cannot be read is refused;
+//! what can be read and is wrong, or does not answer, is a finding.
 
 mod backup;
 mod deploy;
+mod drill;
 mod ports;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use harness_model::ops::compose::Config;
 use harness_model::ops::policy::Policy;
 use harness_model::ops::running::{self, Running};
 use harness_runner::check::{Check, Checked, ComposeFiles};
+use harness_runner::config::Settings;
 use harness_runner::exit::Refusal;
 use harness_stack::compose::{Compose, ComposeError};
 use harness_stack::engine::Engine;
@@ -21,11 +23,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-pub(super) async fn run(asked: &Check, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
+/// The role of the image that stands for the production machine.
+const OPS: &str = "ops";
+
+pub(super) async fn run(settings: &Settings, asked: &Check, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
     match asked {
-        Check::Deploy(asked) => deploy::run(asked, now).await,
-        Check::Backup(asked) => backup::run(asked, now),
-        Check::Ports(asked) => ports::run(asked, now).await,
+        Check::Deploy(asked) => deploy::run(settings, asked, now).await,
+        Check::Backup(asked) => backup::run(settings, asked, now).await,
+        Check::Ports(asked) => ports::run(settings, asked, now).await,
     }
 }
 
@@ -53,13 +58,25 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    async fn new(files: &'a ComposeFiles) -> Result<Self, Refusal> {
+    async fn new(settings: &Settings, files: &'a ComposeFiles) -> Result<Self, Refusal> {
         let compose = match &files.compose_image {
             Some(image) => Compose::Image {
                 engine: super::connect().await?,
                 image: image.clone(),
             },
-            None => Compose::local().await.map_err(refused)?,
+            None => match Compose::local().await {
+                Err(ComposeError::Missing) => of_ops_box(settings).await.map_err(|why| {
+                    let missing = refused(ComposeError::Missing);
+                    Refusal {
+                        what: format!(
+                            "{}; that of the ops box cannot be had: {}",
+                            missing.what, why.what
+                        ),
+                        ..missing
+                    }
+                })?,
+                compose => compose.map_err(refused)?,
+            },
         };
         Ok(Self { compose, files })
     }
@@ -93,6 +110,18 @@ impl<'a> Asked<'a> {
         let names: Vec<_> = self.files.files.iter().map(|file| file.as_str()).collect();
         names.join(", ")
     }
+}
+
+/// That of the image that stands for the production machine.
+async fn of_ops_box(settings: &Settings) -> Result<Compose, Refusal> {
+    let stack = super::stack_with(settings, |role| role == OPS).await?;
+    let image = stack
+        .image(OPS)
+        .map_err(|failure| Refusal::engine(failure.to_string()))?;
+    Ok(Compose::Image {
+        image: image.reference.clone(),
+        engine: stack.engine,
+    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]

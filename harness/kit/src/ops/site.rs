@@ -9,12 +9,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::event::{Backend, Step};
 use harness_model::name::Name;
 use harness_model::ops::secrets::Secret;
-use harness_model::topology::ops::set_values;
+use harness_model::topology::ops::{Deploy, set_values};
 use harness_model::topology::template::{self, Address, Values};
 use harness_runner::environment::Failure;
 use harness_stack::backend;
 use harness_stack::ops::door::Seen;
+use harness_stack::ops::registry::{self, Filling};
 use harness_stack::ops::{BoxSpec, OpsBox};
+use harness_stack::pool::Grant;
 use harness_stack::service;
 
 use super::infra;
@@ -45,7 +47,7 @@ pub(crate) struct Site {
     pub(crate) images: BTreeMap<Name, String>,
     /// Labels of the lease.
     pub(crate) labels: BTreeMap<String, String>,
-    secrets: Vec<Secret>,
+    pub(crate) secrets: Vec<Secret>,
     /// The folder that is seen as `/ops`.
     files: Utf8PathBuf,
 }
@@ -88,11 +90,21 @@ impl Stack {
         let labels = service::labels(&grant, &self.paths.dir().display().to_string());
         let files = canonical(&self.folder.join(&described.files))?;
         let stand_ins = canonical(&files::root().join("fixtures/ops/bin"))?;
+        let mut images = BTreeMap::new();
+        for role in world.topology.services.keys() {
+            images.insert(role.clone(), self.image(role)?.reference.clone());
+        }
+        let registry = match &described.deploy {
+            Some(deploy) if world.deployed => {
+                Some(self.filled_registry(&grant, &labels, deploy, &images).await?)
+            }
+            _ => None,
+        };
         let spec = BoxSpec {
             engine: &self.engine,
             engine_socket: socket,
             image: &self.image("ops")?.reference,
-            registry: Some(&self.image("registry")?.reference),
+            registry: registry.as_deref(),
             lease: &grant.lease,
             labels: &labels,
             state: self.paths.dir(),
@@ -129,10 +141,6 @@ impl Stack {
             .iter()
             .map(|(name, value)| Secret::new(name.as_str(), value.as_str()))
             .collect();
-        let mut images = BTreeMap::new();
-        for role in world.topology.services.keys() {
-            images.insert(role.clone(), self.image(role)?.reference.clone());
-        }
         let site = Site {
             ops_box,
             values,
@@ -152,6 +160,35 @@ impl Stack {
             .ops
             .set(site)
             .map_err(|_| Failure::infra("a trial has one ops box"))
+    }
+}
+
+impl Stack {
+    /// The image of a registry that has the layers of the services' images.
+    async fn filled_registry(
+        &self,
+        grant: &Grant,
+        labels: &BTreeMap<String, String>,
+        deploy: &Deploy,
+        images: &BTreeMap<Name, String>,
+    ) -> Result<String, Failure> {
+        let mut by_image = BTreeMap::<&str, Vec<String>>::new();
+        for (role, image) in images {
+            // What is left of the name without the registry's address.
+            let name = format!("{}{}", deploy.internal, deploy.service(role));
+            let name = name.replacen("{ops.registry}/", "", 1);
+            by_image.entry(image).or_default().push(name);
+        }
+        let filling = Filling {
+            registry: &self.image("registry")?.reference,
+            images: &by_image,
+            state: self.paths.dir(),
+            scratch: &format!("harness-{}-filling", grant.lease),
+            labels,
+        };
+        Box::pin(registry::filled(&self.engine, &filling))
+            .await
+            .map_err(infra)
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use memchr::memmem::Finder;
+
 use super::fail;
 use crate::verdict::Finding;
 
@@ -99,6 +101,60 @@ impl Secret {
     }
 }
 
+/// Looks for secrets in a stream of any length, such as the layers of an image, a chunk at a time.
+#[derive(Debug)]
+pub struct Search {
+    wanted: Vec<Wanted>,
+    /// The end of what was seen, in which one may have begun.
+    kept: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    name: String,
+    how: &'static str,
+    finder: Finder<'static>,
+    found: bool,
+}
+
+impl Search {
+    /// Looks for all forms of these secrets.
+    pub fn new(secrets: &[Secret]) -> Self {
+        let wanted = secrets.iter().flat_map(|secret| {
+            secret.forms().into_iter().map(|(how, form)| Wanted {
+                name: secret.name.clone(),
+                how,
+                finder: Finder::new(form.as_bytes()).into_owned(),
+                found: false,
+            })
+        });
+        Self {
+            wanted: wanted.collect(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Takes what comes next.
+    pub fn take(&mut self, chunk: &[u8]) {
+        self.kept.extend_from_slice(chunk);
+        let mut longest = 0;
+        for wanted in self.wanted.iter_mut().filter(|wanted| !wanted.found) {
+            wanted.found = wanted.finder.find(&self.kept).is_some();
+            longest = longest.max(wanted.finder.needle().len());
+        }
+        let old = self.kept.len().saturating_sub(longest.saturating_sub(1));
+        self.kept.drain(..old);
+    }
+
+    /// What was found so far: the name of each secret, with how it is written.
+    pub fn found(&self) -> Vec<String> {
+        let found = self.wanted.iter().filter(|wanted| wanted.found);
+        found
+            .map(|wanted| format!("{}{}", wanted.name, wanted.how))
+            .collect()
+    }
+}
+
 /// Base64 without its padding, and without the last digit that padding could have changed.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -161,4 +217,39 @@ fn at(text: &[u8], wanted: &[u8]) -> Option<usize> {
         return None;
     }
     text.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Search, Secret};
+
+    fn search(chunks: &[&[u8]]) -> Vec<String> {
+        let secrets = [("db", "pass/word-1"), ("other", "hunter2hunter2")];
+        let mut search = Search::new(&secrets.map(|(name, value)| Secret::new(name, value).unwrap()));
+        chunks.iter().for_each(|chunk| search.take(chunk));
+        search.found()
+    }
+
+    #[test]
+    fn a_stream_is_searched_for_every_form() {
+        assert_eq!(search(&[b"layer pass/word-1 layer"]), ["db"]);
+        assert_eq!(
+            search(&[b"dburl=mysql://u:pass%2Fword-1@h"]),
+            ["db percent-encoded"]
+        );
+        // base64 of `x` and of a header in front of it is another text; of the value alone it is this.
+        assert_eq!(search(&[b"cGFzcy93b3JkLTE="]), ["db in base64"]);
+        assert!(search(&[b"pass/word-2", b"", b"hunter2"]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn where_chunks_end_does_not_matter(before in 0_usize..40, size in 1_usize..30) {
+            let text = format!("{}hunter2hunter2 and {}", "h".repeat(before), "x".repeat(40));
+            let chunks: Vec<_> = text.as_bytes().chunks(size).collect();
+            prop_assert_eq!(search(&chunks), vec!["other".to_owned()]);
+        }
+    }
 }

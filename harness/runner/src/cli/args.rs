@@ -80,6 +80,8 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Check a platform as it is, without changing it: a deploy, a backup, ports
     Check(CheckArgs),
+    /// Decide on goldens that came out otherwise
+    Review(ReviewArgs),
     /// Write stored runs in forms for machines: JUnit, CTRF, step summary, annotations
     Export(ExportArgs),
     /// Scenarios whose known failures are waited for
@@ -175,6 +177,25 @@ pub(super) struct ExportArgs {
     /// Scenarios that have to be there, as in `harness run FILTER`; `*` for the whole catalogue
     #[arg(long, value_name = "FILTER")]
     pub(super) expect: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    harness review                             one after the other: accept, reject, skip\n  \
+    harness review --accept golden_path        all new values of one scenario\n  \
+    harness review < /dev/null                 only show what has come out otherwise\n\n\
+    A golden that differs leaves its new value beside it, as NAME.snap.new, unless CI is set or INSTA_UPDATE says no.\n\
+    Exit codes: 0 if nothing waits any more, 100 if something does; see harness --help.")]
+pub(super) struct ReviewArgs {
+    /// Only goldens with this in their path
+    #[arg(value_name = "FILTER")]
+    pub(super) filters: Vec<String>,
+    /// Take all new values
+    #[arg(long, conflicts_with = "reject")]
+    pub(super) accept: bool,
+    /// Keep all old values
+    #[arg(long)]
+    pub(super) reject: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -40,11 +40,24 @@ static NEXTEST: LazyLock<bool> = LazyLock::new(|| {
     here
 });
 
-/// What cargo says of this workspace.
+/// What cargo says of this workspace, as far as it is for this platform: no other crate need have been downloaded.
 static METADATA: LazyLock<String> = LazyLock::new(|| {
-    let args = ["metadata", "--format-version", "1", "--offline"];
+    let about = Command::new("rustc").arg("-vV").output().unwrap();
+    let about = String::from_utf8(about.stdout).unwrap();
+    let host = about
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap();
+    let args = [
+        "metadata",
+        "--format-version",
+        "1",
+        "--offline",
+        "--filter-platform",
+    ];
     let output = Command::new("cargo")
         .args(args)
+        .arg(host)
         .current_dir(root())
         .output()
         .unwrap();

@@ -109,6 +109,10 @@ impl Kit for Planted {
 }
 
 impl Commands for Planted {
+    fn sources(&self) -> Utf8PathBuf {
+        MemoryKit.sources()
+    }
+
     fn axes(&self) -> &'static [Axis] {
         MemoryKit.axes()
     }

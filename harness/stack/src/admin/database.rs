@@ -115,6 +115,22 @@ impl DatabaseAdmin {
         self.run("select the schema", format!("USE `{name}`")).await
     }
 
+    /// The schemas that are not the server's own.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn schemas(&mut self) -> Result<Vec<String>, DatabaseError> {
+        let sql = "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN \
+                   ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY schema_name";
+        let rows = self.connection.fetch_all(sqlx::raw_sql(sql));
+        let rows = deadline("list the schemas", rows).await?;
+        let names = rows
+            .iter()
+            .map(|row| text(row, 0))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(names.into_iter().flatten().collect())
+    }
+
     /// Runs statements in the current schema, for as long as they take within reason.
     ///
     /// # Errors

@@ -59,6 +59,27 @@ impl Engine {
         }
     }
 
+    /// Reads an image as `docker save` writes it: its configuration with its history, and its layers. How these are packed
+    /// is the engine's choice.
+    ///
+    /// # Errors
+    /// [`EngineError::InspectImage`].
+    pub async fn read_image(&self, image: &str, mut take: impl FnMut(&[u8])) -> Result<(), EngineError> {
+        let failed = |cause| EngineError::InspectImage {
+            image: image.to_owned(),
+            cause,
+        };
+        let mut chunks = std::pin::pin!(self.docker.export_image(image));
+        loop {
+            match tokio::time::timeout(SILENCE, chunks.next()).await {
+                Ok(Some(Ok(chunk))) => take(&chunk),
+                Ok(Some(Err(error))) => return Err(failed(error.into())),
+                Ok(None) => return Ok(()),
+                Err(_) => return Err(failed(Cause::Deadline(SILENCE))),
+            }
+        }
+    }
+
     /// Pulls an image from its registry, without credentials. Fails at the first message after which the engine is
     /// silent for two minutes; how long a pull may take as a whole is unknown.
     pub(crate) async fn pull(&self, reference: &str, heard: impl FnMut(Message)) -> Result<(), EngineError> {
@@ -131,6 +152,16 @@ impl Engine {
         });
         drain(heard, |_| ()).await.map_err(|cause| EngineError::Build {
             image: tag.to_owned(),
+            cause,
+        })
+    }
+
+    /// Takes a name from an image that has others.
+    pub(crate) async fn untag(&self, name: &str) -> Result<(), EngineError> {
+        let options = query::RemoveImageOptionsBuilder::new().noprune(true).build();
+        let untagged = call(CALL, self.docker.remove_image(name, Some(options), None)).await;
+        untagged.map(drop).map_err(|cause| EngineError::RemoveImage {
+            image: name.to_owned(),
             cause,
         })
     }

@@ -205,6 +205,33 @@ impl Engine {
         })
     }
 
+    /// Makes an image of a container with what is in it now, but for volumes. `labels` take the place of the container's.
+    ///
+    /// # Errors
+    /// [`EngineError::Commit`].
+    pub async fn commit(
+        &self,
+        container: &str,
+        tag: &str,
+        labels: BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let (repository, tag) = super::image::split_reference(tag);
+        let options = query::CommitContainerOptionsBuilder::new()
+            .container(container)
+            .repo(repository)
+            .tag(tag)
+            .build();
+        let config = ContainerConfig {
+            labels: Some(labels.into_iter().collect()),
+            ..Default::default()
+        };
+        let made = call(SILENCE, self.docker.commit_container(options, config)).await;
+        made.map(drop).map_err(|cause| EngineError::Commit {
+            container: container.to_owned(),
+            cause,
+        })
+    }
+
     /// Pushes an image, by its name `registry/repository:tag`, without credentials.
     ///
     /// # Errors

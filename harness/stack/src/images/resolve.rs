@@ -1,7 +1,6 @@
 //! Finding an image for every role, by the routes that the mode allows.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
@@ -12,8 +11,8 @@ use super::{
     Resolved, Route, Tried, debian, pipeline,
 };
 use crate::engine::{Engine, EngineError, LocalImage};
+use crate::lock;
 use crate::progress::{Progress, Step};
-use crate::wait;
 
 /// Longest wait for another process that builds the same image.
 const OTHERS: Duration = Duration::from_mins(30);
@@ -204,7 +203,8 @@ impl<'a> Resolver<'a> {
         };
         step.message("waiting for another build");
         // The lock before the turn: roles that share an image must not take turns only to wait for each other.
-        let _lock = self.lock(recipe).await?;
+        let folder = self.paths.state.join("images");
+        let _lock = lock::exclusive(folder.as_std_path(), recipe.name(), OTHERS).await?;
         if self
             .engine
             .image(&recipe.tag)
@@ -224,25 +224,6 @@ impl<'a> Resolver<'a> {
             }
             (Kind::Pipeline(_), None) => Err("it has no base".to_owned()),
         }
-    }
-
-    /// Waits until nobody else, in any process, builds this image, whatever its version.
-    async fn lock(&self, recipe: &Recipe) -> Result<File, String> {
-        let dir = self.paths.state.join("images");
-        let path = dir.join(format!("{}.lock", recipe.name()));
-        let file = std::fs::create_dir_all(&dir)
-            .and_then(|()| File::options().create(true).append(true).open(&path))
-            .map_err(|error| format!("open {path}: {error}"))?;
-        wait::until("another build of the image to end", OTHERS, || async {
-            match file.try_lock() {
-                Ok(()) => Ok(Ok(())),
-                Err(TryLockError::WouldBlock) => Err(format!("{path} is locked")),
-                Err(TryLockError::Error(error)) => Ok(Err(format!("lock {path}: {error}"))),
-            }
-        })
-        .await
-        .map_err(|error| error.to_string())??;
-        Ok(file)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The box and its registry.
+//! The box, and the registry beside it.
 //!
 //! The box is on the network of the engine's machine: what a deploy publishes on loopback is reached there, as on a
 //! production machine, and so is the registry, which an engine takes without TLS on loopback only. It has a file system of
@@ -11,17 +11,12 @@ use std::time::Duration;
 
 use super::BOX_LABEL;
 use super::door::{Door, Seen};
+use super::registry::Registry;
 use super::trace::{self, Trace};
-use crate::client;
 use crate::engine::{Engine, EngineError, Exec, ExecOutput, Machine};
-use crate::wait;
 
-/// Longest time for a registry to answer.
-const REGISTRY: Duration = Duration::from_secs(20);
 /// Longest run of a few lines of the harness' own.
 const SHELL: Duration = Duration::from_mins(1);
-/// The port that registries listen at.
-const PORT: u16 = 5000;
 /// Programs that stand for others, then the organisation's own, then the system's.
 const PATH: &str = "/stand-ins:/ops/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where the box keeps what is about its scripts.
@@ -57,7 +52,7 @@ pub struct BoxSpec<'a> {
 pub struct OpsBox {
     engine: Engine,
     container: String,
-    registry: Option<(String, u16)>,
+    registry: Option<Registry>,
     home: String,
     #[expect(dead_code, reason = "it is shut when the box is dropped")]
     door: Door,
@@ -147,7 +142,9 @@ impl OpsBox {
             let Some(image) = spec.registry else {
                 return Ok(None);
             };
-            Self::start_registry(spec, image).await.map(Some)
+            let name = format!("harness-{}-registry", spec.lease);
+            let registry = Registry::start(spec.engine, image, name, spec.labels).await?;
+            Ok::<_, BoxError>(Some(registry))
         };
         let container = async { Ok(spec.engine.start_machine(&machine).await?) };
         let (container, registry) = tokio::try_join!(container, registry)?;
@@ -160,27 +157,6 @@ impl OpsBox {
         };
         started.prepare().await?;
         Ok(started)
-    }
-
-    async fn start_registry(spec: &BoxSpec<'_>, image: &str) -> Result<(String, u16), BoxError> {
-        let machine = Machine {
-            image: image.to_owned(),
-            name: format!("harness-{}-registry", spec.lease),
-            labels: spec.labels.clone(),
-            on_loopback: Some(PORT),
-            ..Machine::default()
-        };
-        let id = spec.engine.start_machine(&machine).await?;
-        let port = spec.engine.published(&id, PORT).await?;
-        wait::until("the registry to answer", REGISTRY, || async {
-            let answer = client::get([127, 0, 0, 1].into(), port, "/v2/").await?;
-            (answer.status == 200)
-                .then_some(())
-                .ok_or_else(|| format!("status {}", answer.status))
-        })
-        .await
-        .map_err(|timed_out| BoxError::Registry(timed_out.to_string()))?;
-        Ok((id, port))
     }
 
     async fn prepare(&self) -> Result<(), BoxError> {
@@ -204,14 +180,12 @@ impl OpsBox {
 
     /// Id of the registry's container.
     pub fn registry_container(&self) -> Option<&str> {
-        self.registry.as_ref().map(|(id, _)| id.as_str())
+        self.registry.as_ref().map(|registry| registry.container.as_str())
     }
 
     /// The registry's address, as the box and the engine know it.
     pub fn registry(&self) -> Option<String> {
-        self.registry
-            .as_ref()
-            .map(|(_, port)| format!("127.0.0.1:{port}"))
+        self.registry.as_ref().map(Registry::address)
     }
 
     /// Runs a command of the harness' own, without a record.
@@ -328,7 +302,7 @@ impl OpsBox {
     pub async fn remove(&self) -> Result<(), EngineError> {
         let registry = async {
             match &self.registry {
-                Some((id, _)) => self.engine.remove_container(id).await,
+                Some(registry) => self.engine.remove_container(&registry.container).await,
                 None => Ok(()),
             }
         };

@@ -9,17 +9,22 @@ use harness_model::ops::backup::log;
 use harness_model::ops::backup::metadata::{self, Known, Metadata};
 use harness_model::ops::backup::restore::{self, Unpacked};
 use harness_runner::check::{BackupCheck, Checked};
+use harness_runner::config::Settings;
 use harness_runner::exit::Refusal;
 use jiff::Timestamp;
 
-use super::read;
+use super::{OPS, drill, read};
 
 /// Bytes that are unpacked at a time; no more of a dump is in memory.
 const CHUNK: usize = 64 * 1024;
 /// Most of the dump's last line that is kept.
 const LINE: usize = 200;
 
-pub(super) fn run(asked: &BackupCheck, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
+pub(super) async fn run(
+    settings: &Settings,
+    asked: &BackupCheck,
+    now: Timestamp,
+) -> Result<Vec<Checked>, Refusal> {
     let log = match std::fs::read_to_string(&asked.log) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -30,9 +35,16 @@ pub(super) fn run(asked: &BackupCheck, now: Timestamp) -> Result<Vec<Checked>, R
         asked.log.as_str(),
         log::fresh(asked.log.as_str(), log.as_deref(), &asked.env, now),
     )];
+    let mut said = None;
     checked.push(match &asked.metadata {
         None => Checked::skipped(metadata::TRUE, "not asked; see --metadata"),
-        Some(file) => Checked::of(metadata::TRUE, file.as_str(), said(asked, file, now)?),
+        Some(file) => {
+            let findings = match Metadata::parse(file.as_str(), &read(file)?) {
+                Err(findings) => findings,
+                Ok(read) => untrue(asked, file, said.insert(read), now)?,
+            };
+            Checked::of(metadata::TRUE, file.as_str(), findings)
+        }
     });
     checked.push(match &asked.object {
         None => Checked::skipped(restore::EQUAL, "not asked; see --object"),
@@ -48,19 +60,42 @@ pub(super) fn run(asked: &BackupCheck, now: Timestamp) -> Result<Vec<Checked>, R
             )
         }
     });
+    if asked.drill {
+        let whole = checked
+            .last()
+            .is_some_and(|archive| archive.findings.as_ref().is_some_and(Vec::is_empty));
+        checked.push(match (&asked.object, &said) {
+            (Some(object), Some(metadata)) if whole => {
+                let roles = ["broker", "database", OPS];
+                let stack = super::super::stack_with(settings, |role| roles.contains(&role)).await?;
+                let drilled = drill::run(&stack, object, metadata).await?;
+                let restored: u64 = metadata
+                    .row_counts
+                    .keys()
+                    .filter_map(|table| drilled.rows.get(table))
+                    .sum();
+                let looked_at = format!(
+                    "{object} restored into a scratch database: {restored} rows of {}",
+                    metadata.row_counts.keys().cloned().collect::<Vec<_>>().join(", ")
+                );
+                Checked::of(restore::EQUAL, looked_at, drilled.findings)
+            }
+            _ => Checked::skipped(
+                restore::EQUAL,
+                "no drill: it takes a whole archive, and metadata that can be read",
+            ),
+        });
+    }
     Ok(checked)
 }
 
-/// What is wrong with what the backup says of itself.
-fn said(
+/// What is not so of what the backup says of itself.
+fn untrue(
     asked: &BackupCheck,
     file: &Utf8Path,
+    metadata: &Metadata,
     now: Timestamp,
 ) -> Result<Vec<harness_model::verdict::Finding>, Refusal> {
-    let metadata = match Metadata::parse(file.as_str(), &read(file)?) {
-        Ok(metadata) => metadata,
-        Err(findings) => return Ok(findings),
-    };
     let size = |object: &Utf8Path| {
         let about = std::fs::metadata(object);
         about.map_err(|error| Refusal::config(format!("read {object}: {error}")))

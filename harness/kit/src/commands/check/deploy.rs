@@ -5,6 +5,7 @@ use harness_model::ops::ports::Open;
 use harness_model::ops::versions::{Answer, Expected};
 use harness_model::ops::{pins, ports, running, versions};
 use harness_runner::check::{Checked, DeployCheck};
+use harness_runner::config::Settings;
 use harness_runner::exit::Refusal;
 use harness_stack::probe;
 use jiff::Timestamp;
@@ -13,13 +14,17 @@ use super::{Asked, containers, day, policy, read};
 
 const NO_PINS: &str = "not asked; see --pins";
 
-pub(super) async fn run(asked: &DeployCheck, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
+pub(super) async fn run(
+    settings: &Settings,
+    asked: &DeployCheck,
+    now: Timestamp,
+) -> Result<Vec<Checked>, Refusal> {
     let policy = policy(asked.policy.as_deref())?;
     let written = match asked.pins.as_deref() {
         None => None,
         Some(pins) => Some((pins, read(pins)?)),
     };
-    let compose = Asked::new(&asked.compose).await?;
+    let compose = Asked::new(settings, &asked.compose).await?;
     let base = compose.base().await?;
     let mut checked = Vec::new();
 

@@ -3,6 +3,7 @@
 use harness_model::ops::firewall::{self, Firewall};
 use harness_model::ops::ports::{self, Open, SocketError};
 use harness_runner::check::{Checked, PortsCheck};
+use harness_runner::config::Settings;
 use harness_runner::exit::Refusal;
 use jiff::Timestamp;
 
@@ -11,7 +12,11 @@ use super::{Asked, containers, day, policy, read};
 /// Where Linux tells what listens.
 const PROC: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-pub(super) async fn run(asked: &PortsCheck, now: Timestamp) -> Result<Vec<Checked>, Refusal> {
+pub(super) async fn run(
+    settings: &Settings,
+    asked: &PortsCheck,
+    now: Timestamp,
+) -> Result<Vec<Checked>, Refusal> {
     let policy = policy(asked.policy.as_deref())?.ports;
     let rules = match &asked.rules {
         None => None,
@@ -21,7 +26,7 @@ pub(super) async fn run(asked: &PortsCheck, now: Timestamp) -> Result<Vec<Checke
         }
     };
     let (from, listening) = sockets(asked)?;
-    let compose = Asked::new(&asked.compose).await?;
+    let compose = Asked::new(settings, &asked.compose).await?;
     let config = compose.base().await?;
 
     let configured = Open::of_config(&config);

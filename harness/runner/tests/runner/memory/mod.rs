@@ -468,6 +468,10 @@ impl Commands for MemoryKit {
         &Axis::ALL
     }
 
+    fn sources(&self) -> Utf8PathBuf {
+        Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    }
+
     fn topology(&self, settings: &Settings) -> Result<Topology, Refusal> {
         match settings.under_test.topology.as_deref() {
             Some(path) if path == "absent.toml" => {
