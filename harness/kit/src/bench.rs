@@ -6,6 +6,7 @@
 
 mod boot;
 mod provision;
+mod relay;
 mod sweep;
 mod taps;
 mod trigger;
@@ -94,7 +95,7 @@ pub(crate) async fn run(
             "provision" => provision::measure(stack, runs).await,
             "boot" => boot::measure(stack, runs).await,
             "trigger" => trigger::measure(stack, runs).await,
-            _ => sweep::measure(stack, trials, runs).await,
+            _ => sweep::measure(stack, trials, runs),
         };
         let measured = measured.map_err(|failure| Refusal::engine(failure.to_string()))?;
         for measure in measured {

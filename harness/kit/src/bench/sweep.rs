@@ -32,7 +32,7 @@ impl Reporter for Silent {
     }
 }
 
-pub(super) async fn measure(stack: &Stack, trials: &Trials, runs: u32) -> Result<Vec<Measure>, Failure> {
+pub(super) fn measure(stack: &Stack, trials: &Trials, runs: u32) -> Result<Vec<Measure>, Failure> {
     let Trials {
         catalogue,
         judge,

@@ -1,4 +1,5 @@
-//! What a tap with its ledger on costs: throughput and latency against a direct connection.
+//! What a tap with its ledger on costs: throughput and latency against a direct connection; throughput also against a relay
+//! that only passes bytes on, which tells what of it is the tap's and what anybody in between costs.
 
 use harness_model::event::Backend;
 use harness_model::name::Name;
@@ -14,6 +15,7 @@ use harness_wire::mysql;
 use harness_wire::recorder::Recorder;
 use harness_wire::tap::{Tap, TapSpec};
 
+use super::relay::Relay;
 use super::{Bound, Measure, failed, median, percentile_ms};
 use crate::environment::Stack;
 
@@ -34,10 +36,12 @@ const TRANSACTIONS: usize = 500;
 pub(super) struct Bench {
     pub(super) direct: At,
     pub(super) tapped: At,
+    relayed: At,
     pub(super) tap: Tap,
     pub(super) recorder: Recorder,
     pub(super) lease: Lease,
     folder: tempfile::TempDir,
+    _relay: Relay,
 }
 
 impl Bench {
@@ -99,13 +103,20 @@ impl Bench {
             addr: tap.addr(),
             ..direct.clone()
         };
+        let relay = Relay::open(grant.inside.gateway, upstream).map_err(|error| failed(&error))?;
+        let relayed = At {
+            addr: relay.addr(),
+            ..direct.clone()
+        };
         Ok(Self {
             direct,
             tapped,
+            relayed,
             tap,
             recorder,
             lease,
             folder,
+            _relay: relay,
         })
     }
 
@@ -116,24 +127,33 @@ impl Bench {
     }
 }
 
-/// One side of a comparison, measured.
+/// Both sides of a comparison, measured one after the other.
 struct Pair {
     direct: f64,
     tapped: f64,
 }
 
-fn ratio(name: &'static str, pairs: &[Pair], unit_beside: &str) -> Measure {
-    let ratios = pairs.iter().map(|pair| pair.tapped / pair.direct).collect();
-    let of = |side: fn(&Pair) -> f64| median(pairs.iter().map(side).collect());
+/// The same with a relay.
+#[derive(Clone, Copy)]
+struct Triple {
+    direct: f64,
+    tapped: f64,
+    relayed: f64,
+}
+
+fn ratio(name: &'static str, triples: &[Triple], unit_beside: &str) -> Measure {
+    let ratio = |of: fn(&Triple) -> f64| median(triples.iter().map(of).collect());
     let beside = format!(
-        "direct {:.0} {unit_beside}, tapped {:.0} {unit_beside}, median of {} pairs",
-        of(|pair| pair.direct),
-        of(|pair| pair.tapped),
-        pairs.len()
+        "direct {:.0} {unit_beside}, tapped {:.0}; a bare relay / direct {:.2}, tapped / relay {:.2}; median of {}",
+        ratio(|one| one.direct),
+        ratio(|one| one.tapped),
+        ratio(|one| one.relayed / one.direct),
+        ratio(|one| one.tapped / one.relayed),
+        triples.len()
     );
     Measure {
         name,
-        value: median(ratios),
+        value: ratio(|one| one.tapped / one.direct),
         unit: "ratio",
         bound: Bound::AtLeast(0.9),
         beside,
@@ -166,7 +186,7 @@ pub(super) async fn amqp(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failu
     for run in 0..=runs {
         let mut rates = Vec::new();
         let mut latencies = Vec::new();
-        for at in [&bench.direct, &bench.tapped] {
+        for at in [&bench.direct, &bench.tapped, &bench.relayed] {
             load::make_queue(&bench.direct, "load", false)
                 .await
                 .map_err(|error| failed(&error))?;
@@ -186,14 +206,13 @@ pub(super) async fn amqp(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failu
             latencies.push((percentile_ms(&mut times, 0.5), percentile_ms(&mut times, 0.99)));
         }
         if run > 0 {
-            publishes.push(Pair {
-                direct: rates[0].0,
-                tapped: rates[1].0,
-            });
-            consumes.push(Pair {
-                direct: rates[0].1,
-                tapped: rates[1].1,
-            });
+            let of = |which: fn(&(f64, f64)) -> f64| Triple {
+                direct: which(&rates[0]),
+                tapped: which(&rates[1]),
+                relayed: which(&rates[2]),
+            };
+            publishes.push(of(|rates| rates.0));
+            consumes.push(of(|rates| rates.1));
             p50.push(Pair {
                 direct: latencies[0].0,
                 tapped: latencies[1].0,
@@ -223,7 +242,7 @@ pub(super) async fn mysql(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fail
     for run in 0..=runs {
         let mut rates = Vec::new();
         let mut latencies = Vec::new();
-        for at in [&bench.direct, &bench.tapped] {
+        for at in [&bench.direct, &bench.tapped, &bench.relayed] {
             let took = load::transactions(at, SESSIONS, TRANSACTIONS)
                 .await
                 .map_err(|error| failed(&error))?;
@@ -234,9 +253,10 @@ pub(super) async fn mysql(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fail
             latencies.push((percentile_ms(&mut times, 0.5), percentile_ms(&mut times, 0.99)));
         }
         if run > 0 {
-            throughput.push(Pair {
+            throughput.push(Triple {
                 direct: rates[0],
                 tapped: rates[1],
+                relayed: rates[2],
             });
             p50.push(Pair {
                 direct: latencies[0].0,

@@ -228,7 +228,9 @@ mod tests {
     fn search(chunks: &[&[u8]]) -> Vec<String> {
         let secrets = [("db", "pass/word-1"), ("other", "hunter2hunter2")];
         let mut search = Search::new(&secrets.map(|(name, value)| Secret::new(name, value).unwrap()));
-        chunks.iter().for_each(|chunk| search.take(chunk));
+        for chunk in chunks {
+            search.take(chunk);
+        }
         search.found()
     }
 

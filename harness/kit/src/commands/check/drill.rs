@@ -46,7 +46,7 @@ pub(super) async fn run(stack: &Stack, object: &Utf8Path, metadata: &Metadata) -
         .await
         .map_err(|failure| engine(&failure))?;
     let grant = lease.grant().clone();
-    let drilled = in_scratch(stack, &grant, object, metadata).await;
+    let drilled = Box::pin(in_scratch(stack, &grant, object, metadata)).await;
     let released = lease.release(false).await;
     let drilled = drilled?;
     released.map_err(|error| engine(&error))?;
@@ -94,15 +94,14 @@ async fn in_scratch(
     step.message("starting a scratch database");
     let (scratch, client) = tokio::try_join!(scratch, client)?;
     step.message("restoring the dump");
-    let drilled = match load(stack, &scratch, &client).await? {
-        Some(finding) => Drilled {
+    let drilled = if let Some(finding) = load(stack, &scratch, &client).await? {
+        Drilled {
             findings: vec![finding],
             rows: BTreeMap::new(),
-        },
-        None => {
-            step.message("reading what was restored");
-            compare(&scratch, metadata).await?
         }
+    } else {
+        step.message("reading what was restored");
+        compare(&scratch, metadata).await?
     };
     // What is left of this by an error goes with the lease.
     stack
