@@ -64,6 +64,9 @@ pub struct Record {
     pub verdict: Kind,
     /// Its id within the run, which is its folder there as well.
     pub trial: String,
+    /// It did not pass, in a way that a quarantine waits for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 /// One comparison of an experiment.

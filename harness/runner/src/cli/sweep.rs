@@ -5,19 +5,22 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::perturbation::Axis;
+use harness_model::verdict::Kind;
 use tokio::time::Instant;
 
 use super::args::{Format, SweepArgs, SweepCommand};
-use super::{entropy, session, unwritable};
+use super::{entropy, session, unwritable, ward};
 use crate::config::Settings;
 use crate::exit::{Exit, Refusal};
 use crate::kit::{Commands, CxOf};
+use crate::quarantine::Ward;
 use crate::run;
 use crate::scenario::Scenario;
 use crate::store;
 use crate::sweep::night::{Asked, Night, place};
 use crate::sweep::plan::Class;
-use crate::sweep::{STORED, Shard, Sweep, history, merge, show};
+use crate::sweep::{Record, STORED, Shard, Sweep, history, merge, show};
+use crate::trial::Shared;
 
 /// Trials of each scenario, if nothing else bounds them.
 const TRIALS: u64 = 100;
@@ -32,8 +35,9 @@ pub(super) fn run<K: Commands>(
 ) -> Result<Exit, Refusal> {
     let mut args = args;
     args.how.merge(&mut settings);
+    let ward = ward(kit, &settings)?;
     if let Some(SweepCommand::Merge { dirs }) = args.command {
-        return merged(&settings, &dirs, args.max_rate, out);
+        return merged(&settings, &dirs, args.max_rate, &ward, out);
     }
     args.target.merge(&mut settings);
     let seed = args.seed.unwrap_or_else(|| settings.run_seed(&entropy()));
@@ -59,7 +63,10 @@ pub(super) fn run<K: Commands>(
         };
         let trials = asked.trials;
         let environment = session.wait(kit.environment(settings))?;
-        let shared = session.shared(kit, settings, &environment);
+        let shared = Shared {
+            ward: &ward,
+            ..session.shared(kit, settings, &environment)
+        };
         let (records, suspects) = {
             let mut reporter = args.how.reporter(settings, &mut *out);
             let mut night = Night {
@@ -88,7 +95,7 @@ pub(super) fn run<K: Commands>(
         if session.cancel.is_cancelled() {
             return Ok(Exit::Interrupted);
         }
-        Ok(exit(&sweep, args.max_rate))
+        Ok(exit(&sweep, args.max_rate, &ward))
     })
 }
 
@@ -108,6 +115,7 @@ fn merged(
     settings: &Settings,
     dirs: &[Utf8PathBuf],
     max_rate: f64,
+    ward: &Ward,
     out: &mut dyn Write,
 ) -> Result<Exit, Refusal> {
     let sweep = merge::merge(dirs)?;
@@ -119,7 +127,7 @@ fn merged(
         std::fs::copy(run.dir.join(file), &to)
             .map_err(|error| Refusal::config(format!("cannot write {to}: {error}")))?;
     }
-    Ok(exit(&sweep, max_rate))
+    Ok(exit(&sweep, max_rate, ward))
 }
 
 /// Stores and shows a sweep. A shard is no night: only a whole sweep goes into the history.
@@ -164,11 +172,26 @@ fn write(path: &Utf8Path, text: &str) -> Result<(), Refusal> {
     std::fs::write(path, text).map_err(|error| Refusal::config(format!("cannot write {path}: {error}")))
 }
 
-/// The exit code: what fails more often than is put up with comes first.
-fn exit(sweep: &Sweep, max_rate: f64) -> Exit {
+/// The exit code: what fails more often than is put up with comes first. Of a scenario in quarantine that is what its entry
+/// says, as long as all of its failures are those that the entry is for.
+fn exit(sweep: &Sweep, max_rate: f64, ward: &Ward) -> Exit {
     let mut exit = Exit::Passed;
-    for counts in sweep.counts().values() {
+    for (name, counts) in sweep.counts() {
         let rate = counts.failed as f64 / counts.telling().max(1) as f64;
+        let failed = |record: &&Record| matches!(record.verdict, Kind::Fail | Kind::Hang);
+        let mut failures = sweep
+            .records
+            .iter()
+            .filter(failed)
+            .filter(|record| record.scenario == name);
+        let held = failures.all(|record| record.held);
+        let entry = ward
+            .list
+            .of(name)
+            .filter(|entry| held && !entry.is_expired(ward.today));
+        if entry.is_some_and(|entry| !entry.is_exceeded(counts.failed, counts.telling())) {
+            continue;
+        }
         match counts.class() {
             Class::Regression => return Exit::Failed,
             Class::Flaky if rate > max_rate => return Exit::Failed,

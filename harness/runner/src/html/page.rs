@@ -19,6 +19,9 @@ const STYLE: &str = include_str!("page.css");
 /// Nothing is loaded and nothing runs.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
+/// A page of so many bytes opens slowly: trials that passed are then no longer drawn, and it says so.
+const LARGE: usize = 4_000_000;
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
@@ -107,6 +110,10 @@ pub fn write(
                 },
             ),
         };
+        if text.len() > LARGE && rank(entry.verdict.as_ref()).0 == 0 {
+            text.push_str(&undrawn(entry, &place).into_string());
+            continue;
+        }
         // One at a time: a ledger may be large.
         text.push_str(&trial::section(&Source::read(&run, &entry.dir), &place).into_string());
     }
@@ -117,6 +124,22 @@ pub fn write(
         trials: entries.len(),
         bytes: text.len(),
     })
+}
+
+/// The section of a trial that passed and for which there is no room.
+fn undrawn(entry: &Entry, place: &Place) -> Markup {
+    html! {
+        section.trial id=(entry.anchor) aria-labelledby={ (entry.anchor) "-h" } {
+            h2 id={ (entry.anchor) "-h" } {
+                span class={ "badge " (trial::look(entry.verdict.as_ref())) } { "pass" } " " (plain(&entry.scenario))
+            }
+            p {
+                "Not drawn: it passed, and this page has " (LARGE / 1_000_000) " MB by now. Its evidence is in "
+                a href=(place.folder) { (place.folder) } ", and "
+                code { "harness report " (place.again) } " draws it."
+            }
+        }
+    }
 }
 
 fn entry(run: &Utf8Path, dir: Utf8PathBuf) -> Entry {

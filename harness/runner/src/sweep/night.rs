@@ -12,6 +12,7 @@ use camino::Utf8Path;
 use harness_model::divergence::{self, Course};
 use harness_model::ledger::Reader;
 use harness_model::perturbation::{Axis, Perturbation};
+use harness_model::quarantine::Standing;
 use harness_model::seed::Seed;
 use harness_model::statistics::{fisher, holm};
 use harness_model::verdict::Kind;
@@ -294,6 +295,7 @@ fn record(due: &Due, ended: &Finished) -> Record {
         perturbation: due.perturbation.clone(),
         verdict: ended.verdict.kind,
         trial: ended.trial.clone(),
+        held: ended.quarantine == Some(Standing::Held),
     }
 }
 

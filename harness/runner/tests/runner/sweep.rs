@@ -6,9 +6,11 @@ use std::panic::Location;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use harness_model::fingerprint::Fingerprint;
 use harness_model::grid::{Course, Point};
 use harness_model::perturbation::Axis;
 use harness_model::topology::Topology;
+use harness_model::verdict::Kind;
 use harness_runner::cli;
 use harness_runner::config::{Settings, UnderTest};
 use harness_runner::environment::Failure;
@@ -186,11 +188,15 @@ impl Commands for Planted {
 }
 
 fn harness(dir: &TempDir, args: &str) -> Said {
+    harness_with(settings(dir), args)
+}
+
+fn harness_with(settings: Settings, args: &str) -> Said {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = std::iter::once("harness")
         .chain(args.split_whitespace())
         .map(Into::into);
-    let exit = cli::dispatch(&Planted, args, settings(dir), &mut out, &mut err);
+    let exit = cli::dispatch(&Planted, args, settings, &mut out, &mut err);
     Said {
         exit,
         out: String::from_utf8(out).unwrap(),
@@ -382,4 +388,44 @@ fn without_axes_but_the_seed_nothing_is_disturbed() {
     let (_, sweep) = latest(&out);
     assert_eq!(sweep.records.len(), 59);
     assert!(sweep.records.iter().all(|record| record.perturbation.is_none()));
+}
+
+#[test]
+fn what_a_quarantine_waits_for_does_not_fail_the_sweep_up_to_its_rate() {
+    let out = TempDir::new().unwrap();
+    let sweep = "sweep flaky --trials 100 --seed 1";
+    assert_eq!(harness(&out, sweep).exit, Exit::Failed);
+    let (folder, _) = latest(&out);
+    let verdicts = store::trials(&folder).unwrap();
+    let mut verdicts = verdicts.iter().map(|dir| store::read_verdict(dir).unwrap());
+    let failed = verdicts.find(|verdict| verdict.kind != Kind::Pass).unwrap();
+    let print = Fingerprint::all(&failed)[0].to_string();
+    let with = |print: &str, rate: &str, last: i64| {
+        let (file, today) = (
+            path(&out).join("quarantine.toml"),
+            harness_runner::quarantine::today(),
+        );
+        let text = format!(
+            "[[entry]]\nscenario = \"planted::flaky\"\nowner = \"@team\"\nissue = \"#12\"\nreason = \"it races\"\n\
+             added = {}\nexpires = {}\nmax_rate = {rate}\nfingerprints = [\"{print}\"]\n",
+            today.saturating_sub(jiff::Span::new().days(20)),
+            today.saturating_add(jiff::Span::new().days(last)),
+        );
+        fs::write(&file, text).unwrap();
+        let mut settings = settings(&out);
+        settings.quarantine = Some(file);
+        harness_with(settings, sweep).exit
+    };
+    assert_eq!(with(&print, "0.2", 7), Exit::Passed);
+    assert_eq!(
+        with(&print, "0.001", 7),
+        Exit::Failed,
+        "it fails more often than that"
+    );
+    assert_eq!(
+        with("fail/no-loss/0123456789abcdef", "0.2", 7),
+        Exit::Failed,
+        "it fails in another way"
+    );
+    assert_eq!(with(&print, "0.2", -1), Exit::Failed, "its last day is over");
 }

@@ -134,3 +134,37 @@ async fn nothing_passes_half_open_and_everything_after_healing() {
     assert_eq!(end(&mut client).await, Err(io::ErrorKind::ConnectionReset));
     tap.close().await;
 }
+
+#[tokio::test]
+async fn a_silent_cut_is_noticed_by_the_backend_only() {
+    let (listener, addr) = backend().await;
+    let recorder = Recorder::in_memory();
+    let tap = tap(addr, &recorder);
+    let mut pairs = established(2, &listener, tap.addr()).await;
+    assert_eq!(tap.cut(Cut::Silent).await, 2);
+    let cut = Step::Disconnect {
+        to: Backend::Broker,
+        by: Side::Tap,
+        how: Ending::Rst,
+    };
+    assert_eq!(
+        recorder.with(|events| events.iter().filter(|event| event.step == cut).count()),
+        2
+    );
+    for (client, server) in &mut pairs {
+        assert_eq!(end(server).await, Err(io::ErrorKind::ConnectionReset));
+        client.write_all(b"is anybody there?\n").await.unwrap();
+    }
+    // A new connection is as good as ever, and what goes over it shows that the tap has had time to answer the old ones.
+    let mut new = established(1, &listener, tap.addr()).await;
+    let before = recorder.len();
+    let (client, server) = &mut new[0];
+    server.write_all(b"answer\n").await.unwrap();
+    soon("the answer", client.read_exact(&mut [0; 7])).await.unwrap();
+    for (client, _) in &pairs {
+        let kind = client.try_read(&mut [0; 64]).unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::WouldBlock, "it is neither told nor answered");
+    }
+    assert_eq!(recorder.len(), before, "what a dead connection sends is no step");
+    tap.close().await;
+}

@@ -202,6 +202,37 @@ fn ten_thousand_reports_are_a_page_of_less_than_5_mb() {
 }
 
 #[test]
+fn a_page_of_many_trials_draws_what_did_not_pass_and_says_what_it_leaves_out() {
+    let out = TempDir::new().unwrap();
+    let run = run(path(&out));
+    let (told, finding) = lost();
+    told.store(&run, vec![finding]);
+    let names: Vec<_> = (10..40).map(|n| format!("flow::many_{n}")).collect();
+    for name in &names {
+        let mut told = Told::new(name);
+        told.step = 20_000;
+        (1..=1_500).for_each(|seq| told.report(seq));
+        told.store(&run, Vec::new());
+    }
+    let page = page(&run.dir);
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    let text = text(&page);
+    let left_out = text
+        .matches("Not drawn: it passed, and this page has 4 MB by now")
+        .count();
+    assert!(
+        (1..names.len()).contains(&left_out),
+        "{left_out} of {}",
+        names.len()
+    );
+    assert!(text.contains("flow.many_39 draws it"), "{text}");
+    assert!(
+        text.contains("1 fail") && text.contains("30 pass"),
+        "the counts are of all"
+    );
+}
+
+#[test]
 fn ten_thousand_lost_reports_are_all_named() {
     let out = TempDir::new().unwrap();
     let run = run(path(&out));
