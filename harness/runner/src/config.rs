@@ -139,7 +139,7 @@ impl Settings {
             seed: text("HARNESS_SEED")?
                 .map(|value| value.parse().map_err(|_| refused("HARNESS_SEED", &value, number)))
                 .transpose()?,
-            jobs: text("HARNESS_JOBS")?.map_or(Ok(2), |value| {
+            jobs: text("HARNESS_JOBS")?.map_or(Ok(JOBS), |value| {
                 jobs(&value).map_err(|expected| refused("HARNESS_JOBS", &value, &expected))
             })?,
             out: text("HARNESS_OUT")?.map(Utf8PathBuf::from),
@@ -237,6 +237,9 @@ pub(crate) fn image(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Trials at the same time, if nobody says otherwise: on two processors one of three waits for a boot or for rest.
+const JOBS: usize = 3;
+
 /// Reads a number of jobs.
 pub(crate) fn jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -268,7 +271,7 @@ mod tests {
         let settings = with(&[("HARNESS_SEED", "")]).unwrap();
         assert_eq!(
             (settings.jobs, settings.seed, settings.require_engine),
-            (2, None, false)
+            (3, None, false)
         );
         assert_eq!(settings.under_test.source, Source::Auto);
     }

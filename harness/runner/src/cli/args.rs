@@ -444,7 +444,7 @@ pub(super) struct TargetArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct HowArgs {
-    /// Trials at the same time [default: 2]
+    /// Trials at the same time [default: 3]
     #[arg(long, value_name = "N", value_parser = config::jobs)]
     pub(super) jobs: Option<usize>,
     /// Folder of the run store [default: target/harness]
