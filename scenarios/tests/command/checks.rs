@@ -249,7 +249,7 @@ fn compose_itself_merges_the_files_wherever_it_is() {
         "services:\n  web:\n    image: registry.test/app/web@sha256:abc\n",
     );
     let asked = "deploy --compose docker-compose.yml --pins pins.yml --internal registry.test/app/";
-    place.expect(asked, 100, &["override-parses FAIL"]);
+    place.expect(asked, 100, &["pins-complete FAIL", "its digest has 3 digits"]);
     place.write("pins.yml", r"services:\n  web:\n    image: x\n");
     place.expect(asked, 100, &["line 1 has a literal \\n"]);
     place.site.assert_clean();
