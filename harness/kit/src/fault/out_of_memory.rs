@@ -2,8 +2,9 @@
 //!
 //! Inject: the container gets a limit a little above what it uses, and a file in its memory (`/dev/shm`) grows until
 //! that is reached. The file belongs to no process, so the kernel kills the largest one that there is: the service. Bit:
-//! the container has ended with 137, and the engine says that it was for want of memory. Heal: no limit to speak of,
-//! start; the file is gone with the container's end. Healed: it is healthy.
+//! the container has ended with 137, and the engine says that it was for want of memory, or the file was still growing.
+//! (The engine hears of it from the container's control group, and misses it if the group is gone first.) Heal: no limit
+//! to speak of, start; the file is gone with the container's end. Healed: it is healthy.
 
 use std::time::Duration;
 
@@ -65,12 +66,8 @@ impl Act for OutOfMemory {
             };
             let exit = exit?;
             let state = world.engine.inspect(&id).await.map_err(refused)?;
-            if exit != kill::KILLED || !state.oom_killed {
-                return Err(Failure::invalid(format!(
-                    "{target} ended with code {exit}, and the engine does not say that it was for want of memory"
-                )));
-            }
-            Ok(format!("exit code {exit}, for want of memory"))
+            let filling = filled.map(|output| output.code).ok();
+            proof(exit, state.oom_killed, filling).map_err(|why| Failure::invalid(format!("{target} {why}")))
         }
         .boxed()
     }
@@ -91,5 +88,46 @@ impl Act for OutOfMemory {
 
     fn fate(&self, scene: &Scene) -> Fate {
         kill::dies_with(scene, &self.target)
+    }
+}
+
+/// Whether it was for want of memory that a service ended with `exit`: the engine says so, or what filled the memory was
+/// killed with it. `filling` is the exit code of that, if the engine knows one.
+fn proof(exit: i64, engine_says_so: bool, filling: Option<i64>) -> Result<String, String> {
+    match (exit, engine_says_so, filling) {
+        (kill::KILLED, true, _) => Ok(format!("exit code {exit}, for want of memory")),
+        (kill::KILLED, false, None | Some(kill::KILLED)) => {
+            Ok(format!("exit code {exit}, while its memory was being used up"))
+        }
+        _ => {
+            let filling = filling.map_or("was cut off".to_owned(), |code| format!("ended with code {code}"));
+            Err(format!(
+                "ended with code {exit}, what used its memory up {filling}, \
+                 and the engine does not say that it was for want of memory"
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_counts_if_the_engine_names_it_or_it_hit_the_filling_as_well() {
+        for (exit, engine_says_so, filling, counts) in [
+            (137, true, Some(137), true),
+            (137, true, Some(0), true),
+            (137, false, Some(137), true),
+            (137, false, None, true),
+            (137, false, Some(0), false),
+            (137, false, Some(1), false),
+            (1, false, Some(137), false),
+            (1, true, None, false),
+            (0, false, Some(0), false),
+        ] {
+            let found = proof(exit, engine_says_so, filling);
+            assert_eq!(found.is_ok(), counts, "{exit} {engine_says_so} {filling:?}: {found:?}");
+        }
     }
 }
