@@ -6,6 +6,9 @@
 //! outage.bitten().await?.heal().await?;
 //! ```
 //!
+//! While the database is away, the last attempts of consumers wait in the taps (`bars`): how long it takes to bring it
+//! back must not decide which reports end as dead letters.
+//!
 //! A fault is a value of the schedule ([`harness_model::fault`]) before it is anything else; [`ask`] is how a scenario
 //! makes one. Its undoing is registered before it is done, so that a panic, a deadline or Ctrl-C in the body leaves
 //! nothing broken behind. Each kind has a file of its own, with how it is injected, what proves that it bit, how it is
@@ -44,6 +47,7 @@ use harness_wire::recorder::Gate;
 use self::act::{Act, Scene};
 use self::ask::{Fault, resolve};
 use self::life::{Life, State};
+use crate::bars::{self, Bars};
 use crate::world::{World, lock};
 
 /// Longest wait for a fault to take effect, from when it is awaited.
@@ -54,6 +58,8 @@ pub(crate) struct Armed {
     pub(crate) plan: FaultPlan,
     act: Box<dyn Act>,
     gate: Mutex<Option<Arc<Gate>>>,
+    /// What waits for its healing.
+    bars: Mutex<Option<Bars>>,
     life: Life,
 }
 
@@ -89,6 +95,7 @@ pub(crate) fn arm(world: &Arc<World>, fault: Fault, seed: Seed) -> Result<Outage
         plan: FaultPlan { id, what, when },
         act,
         gate: Mutex::new(gate),
+        bars: Mutex::default(),
         life: Life::new(),
     });
     lock(&world.log).faults.push(Arc::clone(&armed));
@@ -149,6 +156,9 @@ async fn drive(outage: Outage) {
         return;
     }
     let scene = Scene::new(world, &armed.plan, fired, gate);
+    if bars::wanted(&armed.plan.what) {
+        *lock(&armed.bars) = Some(Bars::close(&world.topology, &world.recorder));
+    }
     if let Some(ms) = world.perturbation.fault_offset_ms {
         wait::pass(Duration::from_millis(ms.into())).await;
     }
@@ -232,8 +242,10 @@ impl Outage {
         world.waiting_for(format!("{} to be healed", armed.plan.what));
         let scene = Scene::new(world, &armed.plan, None, None);
         let still = world.still.read().await;
-        let proof = armed.act.heal(&scene).await?;
+        let healed = armed.act.heal(&scene).await;
         drop(still);
+        drop(lock(&armed.bars).take());
+        let proof = healed?;
         if bitten {
             let change = FaultChange::Healed { proof };
             let id = armed.plan.id.clone();

@@ -63,7 +63,7 @@ async fn undisturbed(cx: &mut Cx) -> Outcome {
     pipeline.settled(&reports, REST).await
 }
 
-/// The rows come when every consumer has had its first try, but not so late that its tries are used up.
+/// The rows come when every consumer has had its first try.
 async fn tried_again(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let reports = pipeline.inject(report(Course::Retried)).await?;
@@ -103,9 +103,19 @@ async fn crash(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let course = Course::of(point.state);
     let reports = pipeline.inject(report(course)).await?;
-    outage.bitten().await?.heal().await?;
-    if course == Course::Retried {
-        pipeline.add_rows(&reports).await?;
+    let outage = outage.bitten().await?;
+    let rows = async {
+        if course == Course::Retried {
+            pipeline.add_rows(&reports).await?;
+        }
+        Ok(())
+    };
+    if point.crash == Crash::Database {
+        outage.heal().await?;
+        rows.await?;
+    } else {
+        rows.await?;
+        outage.heal().await?;
     }
     pipeline.settled(&reports, REST).await
 }

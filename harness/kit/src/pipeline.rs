@@ -14,6 +14,7 @@ use harness_stack::backend::Backend;
 use harness_stack::client::{self, HARNESS, Outgoing};
 use harness_stack::wait;
 
+use crate::bars::Bars;
 use crate::collect;
 use crate::environment::RECOVERY_BUDGET;
 use crate::fault::ask::{self, Condition};
@@ -45,6 +46,8 @@ pub struct Reports {
     keys: Vec<Key>,
     /// Those whose rows are still to be inserted.
     later: Vec<Item>,
+    /// What their last attempts wait at until then.
+    bars: Option<Arc<Bars>>,
 }
 
 impl Reports {
@@ -88,6 +91,8 @@ impl Pipeline {
             Rows::Later => items.clone(),
             Rows::Never => Vec::new(),
         };
+        let bars = matches!(workload.rows(), Rows::Later)
+            .then(|| Arc::new(Bars::close(&world.topology, &world.recorder)));
 
         let keys = items.iter().map(|item| item.key.clone()).collect();
         let mut messages = Vec::with_capacity(items.len());
@@ -137,15 +142,20 @@ impl Pipeline {
                 log.publish_error = Some(error.to_string());
             }
         });
-        Ok(Reports { keys, later })
+        Ok(Reports { keys, later, bars })
     }
 
-    /// Inserts the rows of reports whose messages went ahead of them.
+    /// Inserts the rows of reports whose messages went ahead of them. Their last attempts wait until then, so that no
+    /// report is given up for want of a row.
     ///
     /// # Errors
     /// Infra when the database does not take them.
     pub async fn add_rows(&self, reports: &Reports) -> Result<(), Failure> {
-        self.insert_rows(&reports.later).await
+        self.insert_rows(&reports.later).await?;
+        if let Some(bars) = &reports.bars {
+            bars.open();
+        }
+        Ok(())
     }
 
     /// Waits until a condition has come true, counted from now, and gives the number of the event.

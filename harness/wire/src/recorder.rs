@@ -171,15 +171,25 @@ impl Recorder {
     /// Makes the `nth` match from now on stop the unit that it is found in: see [`Gate`].
     pub fn arm(&self, fault: Name, trigger: Trigger) -> Gate {
         let mut state = self.lock();
-        state.ids += 1;
-        let id = state.ids;
-        let (armed, gate) = gate::arm(id, fault.clone(), trigger, &state.events, self.clone());
-        state.gates.push(armed);
+        let gate = self.gate(&mut state, (fault.clone(), true), trigger);
         state.append_fault(Step::Fault {
             id: fault,
             change: FaultChange::Armed,
         });
         self.publish(&mut state);
+        gate
+    }
+
+    /// Like [`Recorder::arm`], for what is no fault: a point that nothing is to pass before something else is done. The
+    /// ledger tells only what was held, and what became of it.
+    pub fn bar(&self, name: Name, trigger: Trigger) -> Gate {
+        self.gate(&mut self.lock(), (name, false), trigger)
+    }
+
+    fn gate(&self, state: &mut State, named: (Name, bool), trigger: Trigger) -> Gate {
+        state.ids += 1;
+        let (armed, gate) = gate::arm(state.ids, named, trigger, &state.events, self.clone());
+        state.gates.push(armed);
         gate
     }
 

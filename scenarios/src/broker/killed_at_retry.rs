@@ -14,7 +14,8 @@ async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let outage = cx.fault(kill(Broker).when(in_state(R1, "analyzer").of_report(2)))?;
     let reports = pipeline.inject(reports(4).rows_later()).await?;
-    outage.bitten().await?.heal().await?;
+    let outage = outage.bitten().await?;
     pipeline.add_rows(&reports).await?;
+    outage.heal().await?;
     pipeline.settled(&reports, secs(60)).await
 }

@@ -13,7 +13,8 @@ async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
     let outage = cx.fault(kill(Service("analyzer")).when(in_state(R0, "analyzer").of_report(1)))?;
     let reports = pipeline.inject(reports(3).rows_later()).await?;
-    outage.bitten().await?.heal().await?;
+    let outage = outage.bitten().await?;
     pipeline.add_rows(&reports).await?;
+    outage.heal().await?;
     pipeline.settled(&reports, secs(60)).await
 }

@@ -127,7 +127,11 @@ mod tests {
             (0, false, Some(0), false),
         ] {
             let found = proof(exit, engine_says_so, filling);
-            assert_eq!(found.is_ok(), counts, "{exit} {engine_says_so} {filling:?}: {found:?}");
+            assert_eq!(
+                found.is_ok(),
+                counts,
+                "{exit} {engine_says_so} {filling:?}: {found:?}"
+            );
         }
     }
 }

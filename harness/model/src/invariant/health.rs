@@ -9,8 +9,8 @@
 //!  - its publisher, when it keeps a connection for publishing only (opened before there was anything to do), and that is
 //!    gone while others are open.
 //!
-//! The service has to say so within [`RED`], where nothing tells it of a dead link within three heartbeats as they were
-//! agreed, and as long as the loss lasts. A body that tells of the broker has to be right, too, whatever the status.
+//! The service has to say so within [`RED`], where nothing tells it of a dead link within about three heartbeats as they
+//! were agreed, and as long as the loss lasts. A body that tells of the broker has to be right, too, whatever the status.
 //!
 //! It is well when nothing has happened to it for [`GREEN`]: no fault that touches it, no end of a connection or channel, no
 //! error, no container started or stopped; when it consumes, its publisher has a connection, the broker takes its

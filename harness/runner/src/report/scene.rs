@@ -251,7 +251,11 @@ fn detail(step: &Step) -> String {
         },
         Step::Held { fault, event } => format!("#{event} for {fault}"),
         Step::Released { fault, event, fate } => format!("#{event} for {fault}: {fate:?}").to_lowercase(),
-        Step::Health { status, .. } => status.to_string(),
+        Step::Health { status, broker } => match broker {
+            Some(true) => format!("{status}, broker connected"),
+            Some(false) => format!("{status}, broker not connected"),
+            None => status.to_string(),
+        },
         Step::Depth {
             queue,
             ready,

@@ -45,6 +45,8 @@ struct Seen {
 pub(super) struct Armed {
     id: u64,
     fault: Name,
+    /// It is a fault's, so the ledger tells its life; a mere barrier shows by what it holds.
+    told: bool,
     matcher: Matcher,
     seen: Arc<Seen>,
     /// The event that fired it.
@@ -82,7 +84,7 @@ enum Wait {
 
 pub(super) fn arm(
     id: u64,
-    fault: Name,
+    (fault, told): (Name, bool),
     trigger: Trigger,
     past: &[Event],
     recorder: Recorder,
@@ -93,6 +95,7 @@ pub(super) fn arm(
     let armed = Armed {
         id,
         fault,
+        told,
         matcher,
         seen: Arc::clone(&seen),
         fired: None,
@@ -203,11 +206,8 @@ impl State {
                 });
             }
             if seen.fires {
-                let change = FaultChange::Fired { by: n };
-                about.push(Step::Fault {
-                    id: armed.fault.clone(),
-                    change,
-                });
+                let (id, change) = (armed.fault.clone(), FaultChange::Fired { by: n });
+                about.extend(armed.told.then_some(Step::Fault { id, change }));
                 if !goes_first {
                     armed.seen.fired.send_replace(Some(n));
                 }

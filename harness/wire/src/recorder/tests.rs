@@ -169,6 +169,29 @@ fn units_behind_a_held_one_are_not_recorded_yet() {
     ));
 }
 
+#[test]
+fn a_bar_holds_without_being_told_of_as_a_fault() {
+    let recorder = Arc::new(Recorder::in_memory());
+    let bar = recorder.bar("b".into(), Trigger::nth(1, Pattern::new(StepKind::Ack)));
+    let link = Link {
+        svc: "svc".into(),
+        conn: 1,
+    };
+    let mut units = [Unit {
+        bytes: Vec::new(),
+        chan: None,
+        request: None,
+        step: Some(Step::Ack {
+            covers: vec![covered(1)],
+        }),
+    }];
+    let held = recorder.record(&link, &mut units);
+    assert!(matches!(held.verdict, Verdict::Hold(_)));
+    bar.release(Fate::Forwarded);
+    let kinds: Vec<_> = recorder.since(0).iter().map(|event| event.step.kind()).collect();
+    assert_eq!(kinds, [StepKind::Ack, StepKind::Held, StepKind::Released]);
+}
+
 #[tokio::test]
 async fn a_gate_that_lets_its_frame_go_first_says_so_only_then() {
     let recorder = Recorder::in_memory();

@@ -123,9 +123,12 @@ fn gaps(said: &Said<'_, '_>, what: &'static str, links: &[&Connection<'_>]) -> V
     losses
 }
 
-/// Three heartbeats; none without any, for then nobody notices.
+/// As long as the slowest of the usual clients waits for a sign of life; none without heartbeats, for then nobody notices.
+/// The protocol speaks of two intervals; the Go client waits for three, and that of Python looks every interval and five
+/// seconds, and gives up when it has looked twice.
 fn beats(heartbeat: u16) -> Option<u64> {
-    (heartbeat > 0).then(|| u64::from(heartbeat) * 3_000_000_000)
+    let interval = u64::from(heartbeat);
+    (interval > 0).then(|| (3 * interval).max(2 * (interval + 5)) * 1_000_000_000)
 }
 
 /// A fault has ended the connection without telling the service.

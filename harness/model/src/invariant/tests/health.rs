@@ -189,6 +189,33 @@ fn a_dead_link_may_take_three_heartbeats() {
 }
 
 #[test]
+fn short_heartbeats_leave_the_time_that_clients_add() {
+    let story = |ms: u64| {
+        let mut trial = well(false);
+        for n in 1..=trial.last() {
+            trial.change(n, |step| {
+                if let Step::AmqpOpened { heartbeat, .. } = step {
+                    *heartbeat = 5;
+                }
+            });
+        }
+        trial.begin(
+            "f",
+            FaultKind::CutLink {
+                service: "tags".into(),
+                backend: Backend::Broker,
+                how: Cut::Silent,
+            },
+        );
+        trial.cut("tags");
+        later(&mut trial, ms);
+        trial.healed("f");
+        found(RULE, &trial).len()
+    };
+    assert_eq!((story(21_900), story(22_100)), (0, 1));
+}
+
+#[test]
 fn without_heartbeats_nobody_notices() {
     let mut trial = well(false);
     for n in 1..=trial.last() {
