@@ -138,6 +138,7 @@ catalogue! {
         two_failures,
     }
     service {
+        killed_after_commit,
         killed_at_commit,
         killed_before_ack,
         killed_before_confirm,

@@ -87,7 +87,8 @@ async fn stack_with(settings: &Settings, wanted: impl Fn(&str) -> bool) -> Resul
     let (topology, folder) = read_topology(settings)?;
     let engine = connect().await?;
     let paths = state()?;
-    // Whatever a killed pool has left goes first: it may hold the memory that is needed now.
+    // Whatever a killed pool has left goes first: it may hold the memory that is needed now. What is stuck is told in the
+    // log and by `gc`.
     pool::reap(&engine, &paths)
         .await
         .map_err(|error| Refusal::engine(error.to_string()))?;
@@ -224,7 +225,13 @@ impl Commands for Harness {
                 reaped.networks
             ),
         )?;
-        Ok(Exit::Passed)
+        if reaped.stuck.is_empty() {
+            return Ok(Exit::Passed);
+        }
+        Err(Refusal::engine(format!(
+            "not removed, which a restart of the engine may help: {}",
+            reaped.stuck.join("; ")
+        )))
     }
 
     async fn bench(

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::name::{Key, Name};
 use crate::verdict::{Finding, Kind};
 
-use super::case::{Case, How, Published};
+use super::case::{Case, Delivered, How, Published};
 use super::story;
 
 /// The rule about what a retry does to its own queue.
@@ -149,49 +149,94 @@ fn too_many_deliveries(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Findi
 /// Judges `sibling-isolation`.
 ///
 /// Whatever is delivered with a retry counter was published to that very queue by its own consumer, or sent with the
-/// counter by the harness; and no service sends a retry to queues that it does not consume.
+/// counter by the harness, and is not delivered more often than that if somebody else has published it with the same
+/// count; and no service sends a retry to queues that it does not consume.
 pub(super) fn isolation(case: &Case<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut told = BTreeSet::new();
-    for (queue, key) in case.pairs() {
-        for delivery in case
-            .deliveries_from(queue, key)
-            .filter(|delivery| delivery.retry() > 0)
-        {
-            let own = case.publishes_to(queue, key).any(|publish| {
-                publish.n < delivery.n
-                    && publish.retry() == delivery.retry()
-                    && (publish.by_harness() || case.by_consumer(queue, publish))
-            });
-            if own || !told.insert((queue, key)) {
-                continue;
-            }
-            let origin = case.publishes.iter().rev().find(|publish| {
-                publish.n < delivery.n
-                    && publish.message.key.as_ref() == Some(key)
-                    && publish.retry() == delivery.retry()
-            });
-            let (from, event) = match origin {
-                Some(publish) => {
-                    let svc = publish.svc.map_or("somebody", |svc| svc);
-                    (format!("it is {svc}'s, of #{}", publish.n), Some(publish.n))
-                }
-                None => ("nobody in the ledger published it".into(), None),
-            };
-            let what = format!(
-                "delivered to {} (queue {queue}) at #{} with retry count {}, but this is no retry of that queue: {from}",
-                story::consumer(case, queue),
-                delivery.n,
-                delivery.retry()
-            );
-            findings.push(fail(
-                case,
-                ISOLATION,
-                key,
-                &what,
-                event.into_iter().chain([delivery.n]),
-            ));
+    case.pairs()
+        .filter_map(|(queue, key)| strayed(case, queue, key).or_else(|| mingled(case, queue, key)))
+        .collect()
+}
+
+/// A delivery with a count that nobody published to this queue.
+fn strayed(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
+    let mut retried = case
+        .deliveries_from(queue, key)
+        .filter(|delivery| delivery.retry() > 0);
+    let delivery = retried.find(|delivery| {
+        !case.publishes_to(queue, key).any(|publish| {
+            publish.n < delivery.n
+                && publish.retry() == delivery.retry()
+                && (publish.by_harness() || case.by_consumer(queue, publish))
+        })
+    })?;
+    let origin = case.publishes.iter().rev().find(|publish| {
+        publish.n < delivery.n
+            && publish.message.key.as_ref() == Some(key)
+            && publish.retry() == delivery.retry()
+    });
+    let (from, event) = match origin {
+        Some(publish) => {
+            let svc = publish.svc.map_or("somebody", |svc| svc);
+            (format!("it is {svc}'s, of #{}", publish.n), Some(publish.n))
         }
-    }
-    findings
+        None => ("nobody in the ledger published it".into(), None),
+    };
+    let what = format!(
+        "delivered to {} (queue {queue}) at #{} with retry count {}, but this is no retry of that queue: {from}",
+        story::consumer(case, queue),
+        delivery.n,
+        delivery.retry()
+    );
+    let shown = event.into_iter().chain([delivery.n]);
+    Some(fail(case, ISOLATION, key, &what, shown))
+}
+
+/// More deliveries with a count than were published to this queue or went back to it, where a sibling has published the
+/// same message with the same count.
+fn mingled(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Finding> {
+    let counts: BTreeSet<_> = case
+        .deliveries_from(queue, key)
+        .map(Delivered::retry)
+        .filter(|count| *count > 0)
+        .collect();
+    counts.into_iter().find_map(|count| {
+        let deliveries: Vec<_> = case
+            .deliveries_from(queue, key)
+            .filter(|delivery| delivery.retry() == count)
+            .collect();
+        let published: usize = case
+            .publishes_to(queue, key)
+            .filter(|publish| publish.retry() == count && !sent_by_sibling(case, queue, publish))
+            .map(|publish| {
+                let again = if publish.waits { case.kills_after(publish.n).count() } else { 0 };
+                publish.reached as usize + again
+            })
+            .sum();
+        let back = deliveries
+            .iter()
+            .filter(|delivery| case.back_from(delivery).is_some())
+            .count();
+        let extra = deliveries.get(published + back)?;
+        let sibling = case.publishes.iter().find(|publish| {
+            publish.n < extra.n
+                && publish.message.key.as_ref() == Some(key)
+                && publish.retry() == count
+                && sent_by_sibling(case, queue, publish)
+        })?;
+        let what = format!(
+            "delivered to {} (queue {queue}) {} times with retry count {count}, too often at #{}: what was published to that \
+             queue explains {}, and {} has published the same retry at #{}",
+            story::consumer(case, queue),
+            deliveries.len(),
+            extra.n,
+            published + back,
+            sibling.svc.map_or("somebody", |svc| svc),
+            sibling.n
+        );
+        Some(fail(case, ISOLATION, key, &what, [sibling.n, extra.n]))
+    })
+}
+
+fn sent_by_sibling(case: &Case<'_>, queue: &Name, publish: &Published<'_>) -> bool {
+    !publish.by_harness() && !case.by_consumer(queue, publish)
 }

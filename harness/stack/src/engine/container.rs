@@ -306,7 +306,8 @@ impl Engine {
         self.logs(container, "all").await
     }
 
-    /// Kills a container if it runs, and removes it with its anonymous volumes. One that is gone already is no error.
+    /// Kills a container if it runs, and removes it with its anonymous volumes. One that is gone already is no error; one
+    /// that another process is removing is waited for, because its network cannot be removed before it is gone.
     ///
     /// # Errors
     /// [`EngineError::RemoveContainer`].
@@ -315,9 +316,19 @@ impl Engine {
             .force(true)
             .v(true)
             .build();
-        match call(CALL, self.docker.remove_container(container, Some(options))).await {
-            // 409: another removal is under way, by another process that reaps by the same label.
-            Err(cause) if !matches!(cause.status(), Some(404 | 409)) => Err(EngineError::RemoveContainer {
+        let mut removed = call(CALL, self.docker.remove_container(container, Some(options))).await;
+        // Another removal is under way, by another process that reaps by the same label.
+        if matches!(&removed, Err(cause) if cause.status() == Some(409)) {
+            let options = query::WaitContainerOptionsBuilder::new()
+                .condition("removed")
+                .build();
+            let gone = self.docker.wait_container(container, Some(options));
+            removed = call(CALL, gone.try_for_each(|_| std::future::ready(Ok(())))).await;
+        }
+        match removed {
+            // Waiting tells how the container ended, as an error if that was not with 0.
+            Err(Cause::Api(bollard::errors::Error::DockerContainerWaitError { .. })) => Ok(()),
+            Err(cause) if !cause.is_not_found() => Err(EngineError::RemoveContainer {
                 container: container.to_owned(),
                 cause,
             }),

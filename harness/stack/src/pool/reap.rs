@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use tracing::warn;
+
 use super::{POOL_LABEL, Paths, STATE_LABEL};
 use crate::engine::{Engine, EngineError};
 
@@ -15,13 +17,16 @@ pub struct Reaped {
     pub containers: usize,
     /// Number of networks.
     pub networks: usize,
+    /// What the engine would not remove, in its words. It is tried again next time; some engines keep a network for ever
+    /// as "in use" by a container that is gone, until they are restarted.
+    pub stuck: Vec<String>,
 }
 
 /// Removes the containers and networks of every pool of this state folder that does not live any more. Pools that
-/// live, and everything without our labels, stay.
+/// live, and everything without our labels, stay. What cannot be removed stays as well and stops nobody.
 ///
 /// # Errors
-/// What the engine says.
+/// When the engine does not say what there is.
 pub async fn reap(engine: &Engine, paths: &Paths) -> Result<Reaped, EngineError> {
     let state = paths.dir().display().to_string();
     let ours = BTreeMap::from([(STATE_LABEL.to_owned(), state)]);
@@ -35,11 +40,19 @@ pub async fn reap(engine: &Engine, paths: &Paths) -> Result<Reaped, EngineError>
         // The lock is free only if no process holds it; a missing file means the pool ended in an orderly way.
         let dead = fs::File::open(&lock).map_or(true, |file| file.try_lock().is_ok());
         if dead {
-            let (containers, networks) = engine.remove_labelled(POOL_LABEL, &id).await?;
-            reaped.containers += containers;
-            reaped.networks += networks;
-            reaped.pools.insert(id.clone());
-            drop(fs::remove_file(lock));
+            match engine.remove_labelled(POOL_LABEL, &id).await {
+                Ok((containers, networks)) => {
+                    reaped.containers += containers;
+                    reaped.networks += networks;
+                    reaped.pools.insert(id.clone());
+                    drop(fs::remove_file(lock));
+                }
+                Err(error @ EngineError::List { .. }) => return Err(error),
+                Err(error) => {
+                    warn!(pool = %id, %error, "what a killed pool has left cannot be removed");
+                    reaped.stuck.push(error.to_string());
+                }
+            }
             for entry in fs::read_dir(paths.dir()).into_iter().flatten().flatten() {
                 // Doors of ops boxes are named after their leases, which end with the pool's id.
                 if entry

@@ -152,6 +152,53 @@ fn a_retry_that_a_sibling_sees() {
 }
 
 #[test]
+fn a_retry_that_a_sibling_sees_among_its_own() {
+    let story = |strays: bool| {
+        let mut trial = Trial::new();
+        let analysis = delivered(&mut trial);
+        let tags = trial.deliver("tags", 1);
+        let theirs = trial.retry("analyzer", "analysis", 1, 1);
+        trial.ack(analysis);
+        trial.retry("tags", "tags", 1, 1);
+        trial.ack(tags);
+        trial.wait_ms(1000);
+        let own = trial.deliver_retry("tags", 1, Some(1));
+        trial.ack(own);
+        let extra = strays.then(|| trial.deliver_retry("tags", 1, Some(1)));
+        (trial, theirs, extra)
+    };
+    let (trial, ..) = story(false);
+    assert!(found(ISOLATION, &trial).is_empty());
+    let (trial, theirs, extra) = story(true);
+    rejected(
+        ISOLATION,
+        &trial,
+        &["1"],
+        &format!(
+            "report 1: delivered to tags (queue tags) 2 times with retry count 1, too often at #{}: what was published to that \
+             queue explains 1, and analyzer has published the same retry at #{theirs}",
+            extra.unwrap()
+        ),
+    );
+}
+
+#[test]
+fn a_retry_that_comes_back_from_a_dead_connection_is_no_siblings() {
+    let mut trial = Trial::new();
+    let analysis = delivered(&mut trial);
+    let tags = trial.deliver("tags", 1);
+    trial.retry("analyzer", "analysis", 1, 1);
+    trial.ack(analysis);
+    trial.retry("tags", "tags", 1, 1);
+    trial.ack(tags);
+    trial.wait_ms(1000);
+    trial.deliver_retry("tags", 1, Some(1));
+    trial.cut("tags");
+    trial.deliver_retry("tags", 1, Some(1));
+    assert!(found(ISOLATION, &trial).is_empty());
+}
+
+#[test]
 fn a_retry_through_the_shared_route() {
     let mut trial = Trial::new();
     delivered(&mut trial);
