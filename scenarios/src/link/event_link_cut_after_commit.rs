@@ -1,4 +1,4 @@
-//! The analyzer's link to the broker is reset when a report is committed and its event not yet published.
+//! The analyzer's link to the broker is reset right behind the commit of a report, while its event is under way.
 
 use harness::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The analyzer is killed when a report is committed and its event not yet published.
+//! The analyzer is killed when a report is committed and its event is about to be published.
 
 use harness::prelude::*;
 
@@ -11,7 +11,7 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
 
 async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
-    let outage = cx.fault(kill(Service("analyzer")).when(in_state(C2, "analyzer").of_report(1)))?;
+    let outage = cx.fault(kill(Service("analyzer")).when(in_state(P0, "analyzer").of_report(1)))?;
     // The first is public, so it must have an event.
     let first = pipeline.inject(named("english-bin")).await?;
     let others = pipeline.inject(reports(9)).await?;
