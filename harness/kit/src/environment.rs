@@ -91,7 +91,7 @@ impl Stack {
     }
 
     /// Asks the pool for backends.
-    pub(crate) async fn lease(&self, mode: Mode, trial: &str) -> Result<Lease, Failure> {
+    pub(crate) async fn take(&self, mode: Mode, trial: &str) -> Result<Lease, Failure> {
         let pair = self.pair()?;
         let mut progress = |text: &str| tracing::info!("{text}");
         Lease::take(&self.paths, &self.pool_program, mode, &pair, trial, &mut progress)
@@ -102,14 +102,17 @@ impl Stack {
 
 impl Environment for Stack {
     type Cx = Cx;
+    type Lease = Lease;
 
-    async fn open(&self, trial: &Trial) -> Result<Cx, Failure> {
-        trial.phase("lease");
+    async fn lease(&self, trial: &Trial) -> Result<Lease, Failure> {
         let mode = match trial.needs {
             Needs::Shared => Mode::Shared,
             Needs::Exclusive => Mode::Exclusive,
         };
-        let lease = self.lease(mode, trial.scenario).await?;
+        self.take(mode, trial.scenario).await
+    }
+
+    async fn open(&self, trial: &Trial, lease: Lease) -> Result<Cx, Failure> {
         trial.phase("provision");
         let world = Arc::new(self.world(trial, lease).await?);
         let deployed = world.deployed;

@@ -25,9 +25,9 @@
 //! The invariants of [`harness_model::invariant`] judge every trial without being named.
 //!
 //! The modules: [`scenario`] (the macro above), [`cx`] and [`pipeline`] (what a body works with), [`fault`] and
-//! [`workload`] (what it asks for), [`ops`] (scripts), [`golden`]; behind them `world` (the running thing), `tracker` (what the ledger says
-//! right now), `collect` (what is left), `bars` (last attempts that wait), [`environment`] (all of it as the runner drives it), [`commands`], `mutants`,
-//! `grid` and [`bench`] (what the command line needs of the world).
+//! [`workload`] (what it asks for), [`ops`] (scripts), [`golden`]; behind them `world` (the running thing), `tracker`
+//! (what the ledger says right now), `collect` (what is left), `bars` (last attempts that wait), [`environment`] (all of
+//! it as the runner drives it), [`commands`], `mutants`, `grid` and [`bench`] (what the command line needs of the world).
 
 mod bars;
 pub mod bench;

@@ -105,7 +105,7 @@ pub struct Collected {
 
 /// Steps of a trial that need the world.
 ///
-/// For each trial the runner calls, on one thread and in this order: `open`, the scenario's body, `heal`, `quiesce`,
+/// For each trial the runner calls, on one thread and in this order: `lease`, `open`, the scenario's body, `heal`, `quiesce`,
 /// `canary`, `collect`, `close`. Different trials run at the same time on different threads. Every future may be
 /// dropped at any of its await points, because a deadline passed or the run was interrupted.
 ///
@@ -113,18 +113,23 @@ pub struct Collected {
 /// - retry anything that could turn a failed trial into a passed one;
 /// - judge: what it sees goes into the evidence, and an `Err` says only that the step itself did not come to its end;
 /// - print: it reports phases through [`Trial::phase`], logs through `tracing`, and returns the rest;
-/// - leave anything behind outside the trial's folder once `close` has returned, or once a future of `open` has been
+/// - leave anything behind outside the trial's folder once `close` has returned, or once a future of `lease` or `open` has been
 ///   dropped.
 pub trait Environment: Send + Sync + 'static {
     /// What a body works with.
     type Cx: 'static;
 
-    /// Leases and provisions what the trial needs, waits until it is ready, and begins the ledger at
-    /// [`Trial::ledger_path`].
+    /// The right to use backends, given back by `Drop`.
+    type Lease;
+
+    /// Waits for backends that the trial may use. It may have to stand in line for as long as other trials take.
+    fn lease(&self, trial: &Trial) -> impl Future<Output = Result<Self::Lease, Failure>>;
+
+    /// Provisions what the trial needs, waits until it is ready, and begins the ledger at [`Trial::ledger_path`].
     ///
-    /// It reports where it is with [`Trial::phase`]: `lease`, `provision`, `ready`. When it fails, panics or is
-    /// dropped there is no context and hence no `close`: whatever it had taken by then must be given back by `Drop`.
-    fn open(&self, trial: &Trial) -> impl Future<Output = Result<Self::Cx, Failure>>;
+    /// It reports where it is with [`Trial::phase`]: `provision`, `ready`. When it fails, panics or is dropped there is no
+    /// context and hence no `close`: whatever it had taken by then must be given back by `Drop`.
+    fn open(&self, trial: &Trial, lease: Self::Lease) -> impl Future<Output = Result<Self::Cx, Failure>>;
 
     /// What was last seen of what is being waited for, in a few words, for the message of a deadline. It must not do
     /// I/O, and must not fail when a step was dropped half way.

@@ -1,7 +1,7 @@
 //! The life of one trial, from its folder to its verdict.
 //!
 //! 1. make the folder; the seed is known by then;
-//! 2. `open`: lease, provision, ready, as the environment reports them;
+//! 2. `lease`, then `open`: provision, ready, as the environment reports them;
 //! 3. the scenario's body, on this thread, panics caught;
 //! 4. `heal`; then, unless the environment itself let the trial down, `quiesce` and `canary`: the judges look at a
 //!    pipeline at rest, also after a body that failed or hung;
@@ -49,7 +49,9 @@ pub type Judge = fn(&Evidence) -> Vec<Finding>;
 /// How long each step may take; the body has the scenario's budget.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Lease, provision and ready together.
+    /// Waiting in line for backends that other trials use, of which each may take minutes.
+    pub lease: Duration,
+    /// Provision and ready together.
     pub open: Duration,
     /// Healing.
     pub heal: Duration,
@@ -68,6 +70,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            lease: Duration::from_mins(30),
             open: Duration::from_mins(3),
             heal: Duration::from_mins(1),
             quiesce: Duration::from_mins(1),
@@ -285,16 +288,29 @@ async fn live<E: Environment>(
         run = trial.run,
         "trial begins"
     );
-    let neighbours = Busy::start(trial.perturbation.neighbours.unwrap_or(0) as usize);
-    trial.phase("open");
+    trial.phase("lease");
     let leg = Leg {
-        name: "open",
-        limit: limits.open,
-        own: false,
+        name: "lease",
+        limit: limits.lease,
+        own: true,
         stops: true,
     };
-    let end = course.run(&leg, async { environment.open(trial).await }).await;
-    let cx = course.note(&leg, end, || format!("phase {}", trial.current_phase()));
+    let end = course.run(&leg, async { environment.lease(trial).await }).await;
+    let lease = course.note(&leg, end, || "all backends are in use".to_owned());
+    let neighbours = Busy::start(trial.perturbation.neighbours.unwrap_or(0) as usize);
+    let mut cx = None;
+    if let Some(lease) = lease {
+        let leg = Leg {
+            name: "open",
+            limit: limits.open,
+            own: false,
+            stops: true,
+        };
+        let end = course
+            .run(&leg, async { environment.open(trial, lease).await })
+            .await;
+        cx = course.note(&leg, end, || format!("phase {}", trial.current_phase()));
+    }
 
     let mut collected = None;
     let mut judged = false;

@@ -14,7 +14,7 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
     let (mut own, mut ours, mut ratios) = (vec![], vec![], vec![]);
     for _ in 0..runs.max(1) {
         // A lease to have a network, and an exclusive one that is discarded, so that the next has to boot.
-        let cold = stack.lease(Mode::Exclusive, "bench").await?;
+        let cold = stack.take(Mode::Exclusive, "bench").await?;
         let broker_alone = {
             let begin = Instant::now();
             let mut info = cold.grant().broker.clone();
@@ -42,7 +42,7 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
         };
         cold.release(true).await.map_err(|error| failed(&error))?;
         let begin = Instant::now();
-        let lease = stack.lease(Mode::Exclusive, "bench").await?;
+        let lease = stack.take(Mode::Exclusive, "bench").await?;
         let took = begin.elapsed().as_secs_f64();
         let booted = lease.grant().booted_ms;
         lease.release(true).await.map_err(|error| failed(&error))?;

@@ -10,7 +10,7 @@ use super::{Bound, Measure, failed, percentile_ms};
 use crate::environment::Stack;
 
 pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Failure> {
-    let lease = stack.lease(Mode::Shared, "bench").await?;
+    let lease = stack.take(Mode::Shared, "bench").await?;
     let grant = lease.grant().clone();
     let scripts = stack.scripts()?;
     let mut times = Vec::new();

@@ -46,7 +46,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) async fn open(stack: &Stack, which: Backend, mode: Mode) -> Result<Self, Failure> {
-        let lease = stack.lease(mode, "bench").await?;
+        let lease = stack.take(mode, "bench").await?;
         let grant = lease.grant().clone();
         let password = secret::password();
         let info = match which {

@@ -18,9 +18,14 @@ pub(crate) struct Watched<E> {
 
 impl<E: Environment> Environment for Watched<E> {
     type Cx = E::Cx;
+    type Lease = E::Lease;
 
-    async fn open(&self, trial: &Trial) -> Result<Self::Cx, Failure> {
-        self.inner.open(trial).await
+    async fn lease(&self, trial: &Trial) -> Result<Self::Lease, Failure> {
+        self.inner.lease(trial).await
+    }
+
+    async fn open(&self, trial: &Trial, lease: Self::Lease) -> Result<Self::Cx, Failure> {
+        self.inner.open(trial, lease).await
     }
 
     fn last_seen(&self, cx: &Self::Cx) -> String {

@@ -104,6 +104,7 @@ async fn a_trial_that_passes_goes_through_all_phases_once() {
     let lived = live("judge::passes", "").await;
     assert_eq!(lived.findings(), []);
     let steps = [
+        "lease",
         "open",
         "body",
         "heal",
@@ -115,7 +116,16 @@ async fn a_trial_that_passes_goes_through_all_phases_once() {
     ];
     assert_eq!(lived.calls, steps);
     let expected = [
-        "open", "lease", "ready", "body", "heal", "quiesce", "canary", "collect", "close", "judge",
+        "lease",
+        "provision",
+        "ready",
+        "body",
+        "heal",
+        "quiesce",
+        "canary",
+        "collect",
+        "close",
+        "judge",
     ];
     assert_eq!(phases(lived.verdict()), expected);
     let seen = lived.events.iter().filter_map(|event| match event {
@@ -145,7 +155,7 @@ async fn a_body_that_fails_is_followed_by_everything_else() {
     );
     assert_eq!(
         lived.calls.join(" "),
-        "open heal quiesce canary collect closing a trial that is fail so far close"
+        "lease open heal quiesce canary collect closing a trial that is fail so far close"
     );
 }
 
@@ -177,21 +187,24 @@ async fn a_panic_of_the_body_is_a_failure_with_message_and_place() {
     );
     assert_eq!(
         lived.calls.join(" "),
-        "open heal quiesce canary collect closing a trial that is fail so far close"
+        "lease open heal quiesce canary collect closing a trial that is fail so far close"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_each_step_of_the_environment_leads_to() {
     use Kind::{Fail, Hang, Infra};
-    let after_heal = "open body heal collect closing a trial that is infra so far close";
-    let all =
-        |kind| format!("open body heal quiesce canary collect closing a trial that is {kind} so far close");
+    let after_heal = "lease open body heal collect closing a trial that is infra so far close";
+    let all = |kind| {
+        format!("lease open body heal quiesce canary collect closing a trial that is {kind} so far close")
+    };
     let table = [
-        ("open=infra", Infra, "engine", "open".to_owned()),
-        ("open=fails", Fail, "body", "open".to_owned()),
-        ("open=hangs", Infra, "deadline", "open".to_owned()),
-        ("open=panics", Infra, "harness", "open".to_owned()),
+        ("lease=infra", Infra, "engine", "lease".to_owned()),
+        ("lease=hangs", Infra, "deadline", "lease".to_owned()),
+        ("open=infra", Infra, "engine", "lease open".to_owned()),
+        ("open=fails", Fail, "body", "lease open".to_owned()),
+        ("open=hangs", Infra, "deadline", "lease open".to_owned()),
+        ("open=panics", Infra, "harness", "lease open".to_owned()),
         ("heal=fails", Infra, "body", after_heal.to_owned()),
         ("heal=hangs", Infra, "deadline", after_heal.to_owned()),
         ("heal=panics", Infra, "harness", after_heal.to_owned()),
@@ -233,11 +246,20 @@ async fn what_each_step_of_the_environment_leads_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn standing_in_line_has_a_deadline_of_its_own() {
+    let lived = live("judge::passes", "lease=hangs").await;
+    assert_eq!(
+        lived.findings()[0].2,
+        "lease was not done within 1800s; last seen: all backends are in use"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_hangs_in_opening_is_named() {
     let lived = live("judge::passes", "open=hangs").await;
     assert_eq!(
         lived.findings()[0].2,
-        "open was not done within 180s; last seen: phase lease"
+        "open was not done within 180s; last seen: phase provision"
     );
 }
 
@@ -285,7 +307,7 @@ async fn an_interruption_drops_the_body_and_still_heals_collects_and_closes() {
     );
     assert_eq!(
         lived.calls.join(" "),
-        "open heal collect closing a trial that is infra so far close"
+        "lease open heal collect closing a trial that is infra so far close"
     );
     assert!(lived.finished.dir.join("ledger.jsonl").is_file());
 }

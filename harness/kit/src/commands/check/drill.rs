@@ -42,7 +42,7 @@ pub(super) struct Drilled {
 /// Restores `object`, and compares what came out with its metadata.
 pub(super) async fn run(stack: &Stack, object: &Utf8Path, metadata: &Metadata) -> Result<Drilled, Refusal> {
     let lease = stack
-        .lease(Mode::Shared, "check::drill")
+        .take(Mode::Shared, "check::drill")
         .await
         .map_err(|failure| engine(&failure))?;
     let grant = lease.grant().clone();

@@ -127,9 +127,14 @@ impl World {
 
 impl Environment for Memory {
     type Cx = World;
+    type Lease = ();
 
-    async fn open(&self, trial: &Trial) -> Result<World, Failure> {
-        trial.phase("lease");
+    async fn lease(&self, _: &Trial) -> Result<(), Failure> {
+        self.perform("lease").await
+    }
+
+    async fn open(&self, trial: &Trial, (): ()) -> Result<World, Failure> {
+        trial.phase("provision");
         self.perform("open").await?;
         trial.phase("ready");
         std::fs::write(trial.ledger_path(), "").unwrap();
