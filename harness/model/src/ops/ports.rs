@@ -151,6 +151,18 @@ impl Open {
         all
     }
 
+    /// Those of the machine's sockets that are a platform's, by what its containers have open: at one of their ports, and at
+    /// all addresses or the one that the container was given. Whatever is bound to another address is somebody else's who
+    /// has got the same number.
+    pub fn of_platform(containers: &[Self], sockets: Vec<Self>) -> Vec<Self> {
+        let theirs = |socket: &Self| {
+            containers.iter().any(|one| {
+                one.port == socket.port && (socket.address.is_unspecified() || socket.address == one.address)
+            })
+        };
+        sockets.into_iter().filter(theirs).collect()
+    }
+
     /// What listens by the text of `/proc/net/tcp` or `/proc/net/tcp6`.
     ///
     /// # Errors

@@ -222,3 +222,27 @@ fn mistakes_in_a_policy_are_shown_with_their_line() {
         assert!(shown.contains(place), "{to}: {shown}");
     }
 }
+
+#[test]
+fn a_socket_of_somebody_else_with_the_same_number() {
+    let open = |address: &str, port| Open {
+        seen: "somewhere".to_owned(),
+        service: None,
+        address: address.parse().unwrap(),
+        port,
+        protocol: "tcp".to_owned(),
+    };
+    let containers = [open("127.0.0.1", 33095), open("10.0.0.5", 8080)];
+    for (address, port, theirs) in [
+        ("127.0.0.1", 33095, true),
+        ("0.0.0.0", 33095, true),
+        ("::", 8080, true),
+        ("10.0.0.5", 8080, true),
+        ("172.25.0.1", 33095, false),
+        ("10.0.0.5", 33095, false),
+        ("0.0.0.0", 9090, false),
+    ] {
+        let found = Open::of_platform(&containers, vec![open(address, port)]);
+        assert_eq!(!found.is_empty(), theirs, "{address}:{port}");
+    }
+}

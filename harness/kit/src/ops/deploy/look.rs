@@ -367,17 +367,15 @@ impl Ops {
         answers
     }
 
-    /// What the containers have open, and the sockets that listen at these ports: the machine's other sockets are not
-    /// this platform's.
+    /// What the containers have open, and the sockets that listen for them.
     async fn open(&self) -> Result<Vec<Open>, Failure> {
         let mut open = Open::of_running(&self.running().await?);
-        let ports: BTreeSet<_> = open.iter().map(|one| one.port).collect();
         for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
             let Some(text) = self.read(file).await? else {
                 continue;
             };
             let sockets = Open::of_proc(file, &text).map_err(|error| infra(error.to_string()))?;
-            open.extend(sockets.into_iter().filter(|socket| ports.contains(&socket.port)));
+            open.extend(Open::of_platform(&open, sockets));
         }
         Ok(open)
     }
