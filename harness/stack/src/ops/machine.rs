@@ -21,6 +21,8 @@ const SHELL: Duration = Duration::from_mins(1);
 const PATH: &str = "/stand-ins:/ops/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where the box keeps what is about its scripts.
 const NOTES: &str = "/run/ops";
+/// How often strace may lose a script that it has not started yet.
+const ATTEMPTS: u32 = 3;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -230,20 +232,33 @@ impl OpsBox {
             dir: self.home.clone(),
             within: script.within,
         };
-        let ended = self.engine.exec_in(&self.container, &exec).await?;
-        // The script speaks on one stream only, so this is strace's own word: it has lost hold of a process, and the script
-        // was cut off or went on unseen. That says nothing of the script.
-        if let Some(said) = ended
-            .stderr
-            .lines()
-            .find(|line| line.starts_with("strace: ptrace("))
-        {
-            return Err(EngineError::Exec {
-                container: self.container.clone(),
-                command: script.command.first().cloned().unwrap_or_default(),
-                cause: crate::engine::Cause::Answer(format!("its record broke off: {said}")),
-            });
-        }
+        let mut attempts = 1..=ATTEMPTS;
+        let ended = loop {
+            let ended = self.engine.exec_in(&self.container, &exec).await?;
+            // The script speaks on one stream only, so this is strace's own word: it has lost hold of a process, and the
+            // script was cut off or went on unseen. That says nothing of the script.
+            let lost = ended
+                .stderr
+                .lines()
+                .find(|line| line.starts_with("strace: ptrace("));
+            let Some(said) = lost else { break ended };
+            // The first that anything of ours does is to write its number down: without that, nothing of it has run.
+            let begun = self.has_begun(&script.run).await?;
+            attempts.next();
+            if begun || attempts.is_empty() {
+                let when = if begun {
+                    "after it had begun"
+                } else {
+                    "before it began"
+                };
+                return Err(EngineError::Exec {
+                    container: self.container.clone(),
+                    command: script.command.first().cloned().unwrap_or_default(),
+                    cause: crate::engine::Cause::Answer(format!("its record broke off {when}: {said}")),
+                });
+            }
+            tracing::info!("strace lost the script before it began, which is done again: {said}");
+        };
         let read = plain(vec!["cat".to_owned(), record]);
         let read = self.engine.exec_in(&self.container, &read).await?;
         let mut trace = trace::parse(&read.stdout);
@@ -257,6 +272,13 @@ impl OpsBox {
             out: ended.stdout + &ended.stderr,
             trace,
         })
+    }
+
+    /// Whether a run of a script has written down the number of its process.
+    async fn has_begun(&self, run: &str) -> Result<bool, EngineError> {
+        let command = vec!["test".to_owned(), "-e".to_owned(), format!("{NOTES}/{run}.pid")];
+        let ran = self.engine.exec_in(&self.container, &plain(command)).await?;
+        Ok(ran.code == 0)
     }
 
     /// Sends a signal to a running script itself, not to its children.
