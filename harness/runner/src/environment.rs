@@ -105,16 +105,16 @@ pub struct Collected {
 
 /// Steps of a trial that need the world.
 ///
-/// For each trial the runner calls, on one thread and in this order: `lease`, `open`, the scenario's body, `heal`, `quiesce`,
-/// `canary`, `collect`, `close`. Different trials run at the same time on different threads. Every future may be
+/// For each trial the runner calls, on one thread and in this order: `lease`, `open`, the scenario's body, `heal`,
+/// `quiesce`, `canary`, `collect`, `close`. Different trials run at the same time on different threads. Every future may be
 /// dropped at any of its await points, because a deadline passed or the run was interrupted.
 ///
 /// An implementation must not
 /// - retry anything that could turn a failed trial into a passed one;
 /// - judge: what it sees goes into the evidence, and an `Err` says only that the step itself did not come to its end;
 /// - print: it reports phases through [`Trial::phase`], logs through `tracing`, and returns the rest;
-/// - leave anything behind outside the trial's folder once `close` has returned, or once a future of `lease` or `open` has been
-///   dropped.
+/// - leave anything behind outside the trial's folder once `close` has returned, or once a future of `lease` or `open`
+///   has been dropped.
 pub trait Environment: Send + Sync + 'static {
     /// What a body works with.
     type Cx: 'static;
@@ -123,6 +123,9 @@ pub trait Environment: Send + Sync + 'static {
     type Lease;
 
     /// Waits for backends that the trial may use. It may have to stand in line for as long as other trials take.
+    ///
+    /// # Errors
+    /// No backend can be had; the trial is infra.
     fn lease(&self, trial: &Trial) -> impl Future<Output = Result<Self::Lease, Failure>>;
 
     /// Provisions what the trial needs, waits until it is ready, and begins the ledger at [`Trial::ledger_path`].
