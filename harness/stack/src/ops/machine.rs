@@ -232,7 +232,7 @@ impl OpsBox {
             dir: self.home.clone(),
             within: script.within,
         };
-        let mut attempts = 1..=ATTEMPTS;
+        let mut attempt = 1;
         let ended = loop {
             let ended = self.engine.exec_in(&self.container, &exec).await?;
             // The script speaks on one stream only, so this is strace's own word: it has lost hold of a process, and the
@@ -244,8 +244,7 @@ impl OpsBox {
             let Some(said) = lost else { break ended };
             // The first that anything of ours does is to write its number down: without that, nothing of it has run.
             let begun = self.has_begun(&script.run).await?;
-            attempts.next();
-            if begun || attempts.is_empty() {
+            if begun || attempt == ATTEMPTS {
                 let when = if begun {
                     "after it had begun"
                 } else {
@@ -258,6 +257,7 @@ impl OpsBox {
                 });
             }
             tracing::info!("strace lost the script before it began, which is done again: {said}");
+            attempt += 1;
         };
         let read = plain(vec!["cat".to_owned(), record]);
         let read = self.engine.exec_in(&self.container, &read).await?;
