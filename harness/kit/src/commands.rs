@@ -19,7 +19,7 @@ use harness_runner::exit::{Exit, Refusal};
 use harness_runner::kit::{Commands, Kit};
 use harness_runner::scenario::Scenario;
 use harness_runner::trial::Judge;
-use harness_stack::engine::Engine;
+use harness_stack::engine::{Engine, EngineError};
 use harness_stack::images::{self, ImagePaths, ImageSpec, Mode, Resolved};
 use harness_stack::pool::{self, Options, Paths};
 use harness_stack::progress::Progress;
@@ -225,11 +225,17 @@ impl Commands for Harness {
                 reaped.networks
             ),
         )?;
+        for network in &reaped.kept {
+            let error = EngineError::KeptNetwork {
+                network: network.clone(),
+            };
+            print(out, &format!("stays: {error}"))?;
+        }
         if reaped.stuck.is_empty() {
             return Ok(Exit::Passed);
         }
         Err(Refusal::engine(format!(
-            "not removed, which a restart of the engine may help: {}",
+            "not removed: {}",
             reaped.stuck.join("; ")
         )))
     }

@@ -26,6 +26,7 @@ pub use self::container::{ContainerState, ExecOutput, Status};
 pub use self::error::{Cause, EngineError};
 pub use self::events::EngineEvent;
 pub use self::image::LocalImage;
+pub use self::labels::Removed;
 pub use self::machine::{Exec, Machine};
 pub use self::network::NetworkSpec;
 pub use self::once::Once;

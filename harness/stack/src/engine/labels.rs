@@ -6,20 +6,38 @@ use bollard::query_parameters as query;
 
 use super::{CALL, Engine, EngineError, call};
 
+/// What went and what did not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Number of containers that are gone.
+    pub containers: usize,
+    /// Number of networks that are gone.
+    pub networks: usize,
+    /// Networks that the engine keeps although nobody is on them ([`EngineError::KeptNetwork`]).
+    pub kept: Vec<String>,
+}
+
 impl Engine {
-    /// Removes all containers that carry the label, then the networks, volumes and images that do. Returns how many containers
-    /// and networks there were. All are tried; the first error is returned.
+    /// Removes all containers that carry the label, then the networks, volumes and images that do. All are tried; the
+    /// first error is returned. A network that only the engine keeps is no error.
     ///
     /// # Errors
     /// [`EngineError::List`] and the errors of the single removals.
-    pub async fn remove_labelled(&self, label: &str, value: &str) -> Result<(usize, usize), EngineError> {
+    pub async fn remove_labelled(&self, label: &str, value: &str) -> Result<Removed, EngineError> {
         let label = BTreeMap::from([(label.to_owned(), value.to_owned())]);
         let containers = self.containers_labelled(&label).await?;
         let removals = containers.keys().map(|id| self.remove_container(id));
         let mut results = futures::future::join_all(removals).await;
-        let networks = self.networks_labelled(&label).await?;
-        for id in networks.keys() {
-            results.push(self.remove_network(id).await);
+        let mut removed = Removed {
+            containers: containers.len(),
+            ..Removed::default()
+        };
+        for id in self.networks_labelled(&label).await?.into_keys() {
+            match self.remove_network(&id).await {
+                Ok(()) => removed.networks += 1,
+                Err(EngineError::KeptNetwork { network }) => removed.kept.push(network),
+                Err(error) => results.push(Err(error)),
+            }
         }
         for volume in self.volumes_labelled(&label).await? {
             results.push(self.remove_volume(&volume).await);
@@ -28,7 +46,7 @@ impl Engine {
             results.push(self.remove_image(&image).await);
         }
         results.into_iter().collect::<Result<(), _>>()?;
-        Ok((containers.len(), networks.len()))
+        Ok(removed)
     }
 
     /// The labels of every container and network, running or not, that carries all the given labels.

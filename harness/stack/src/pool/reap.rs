@@ -17,8 +17,9 @@ pub struct Reaped {
     pub containers: usize,
     /// Number of networks.
     pub networks: usize,
-    /// What the engine would not remove, in its words. It is tried again next time; some engines keep a network for ever
-    /// as "in use" by a container that is gone, until they are restarted.
+    /// Networks that the engine keeps although nobody is on them. They are tried again next time.
+    pub kept: Vec<String>,
+    /// What else could not be removed, in the engine's words. It is tried again next time.
     pub stuck: Vec<String>,
 }
 
@@ -41,9 +42,10 @@ pub async fn reap(engine: &Engine, paths: &Paths) -> Result<Reaped, EngineError>
         let dead = fs::File::open(&lock).map_or(true, |file| file.try_lock().is_ok());
         if dead {
             match engine.remove_labelled(POOL_LABEL, &id).await {
-                Ok((containers, networks)) => {
-                    reaped.containers += containers;
-                    reaped.networks += networks;
+                Ok(removed) => {
+                    reaped.containers += removed.containers;
+                    reaped.networks += removed.networks;
+                    reaped.kept.extend(removed.kept);
                     reaped.pools.insert(id.clone());
                     drop(fs::remove_file(lock));
                 }

@@ -75,8 +75,7 @@ pub async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     info!(%id, "pool ends: {ended}");
     let removed = engine.remove_labelled(POOL_LABEL, &id).await;
     drop(fs::remove_file(life_path));
-    let (containers, networks) = removed?;
-    info!(%id, containers, networks, "removed");
+    info!(%id, "{:?}", removed?);
     drop(waiting);
     Ok(())
 }
