@@ -277,16 +277,16 @@ impl Bitten {
     }
 }
 
-/// Heals whatever is still broken, the last fault first.
+/// Heals whatever is still broken, the last fault first. All are tried; the first error is returned.
 pub(crate) async fn heal_all(world: &Arc<World>) -> Result<(), Failure> {
     let faults: Vec<_> = lock(&world.log).faults.iter().rev().cloned().collect();
+    let mut result = Ok(());
     for armed in faults {
-        Outage {
+        let outage = Outage {
             world: Arc::clone(world),
             armed,
-        }
-        .heal()
-        .await?;
+        };
+        result = result.and(outage.heal().await);
     }
-    Ok(())
+    result
 }

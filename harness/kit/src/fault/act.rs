@@ -9,6 +9,7 @@ use harness_model::fault::{FaultKind, FaultPlan, Target};
 use harness_model::name::Name;
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Needs;
+use harness_stack::client::HARNESS;
 use harness_wire::recorder::Gate;
 
 use super::{
@@ -86,7 +87,9 @@ impl Scene {
         nobody: &str,
         is: impl Fn(&Event) -> bool,
     ) -> Proof {
-        match self.event(from, within, is).await {
+        // What befalls the harness' own link proves nothing about a service.
+        let of_service = |event: &Event| event.svc.as_ref().is_none_or(|svc| *svc != HARNESS) && is(event);
+        match self.event(from, within, of_service).await {
             Some(n) => Ok(format!("{what}, event {n}")),
             None => Err(Failure::invalid(format!(
                 "{nobody} within {} s",

@@ -1,7 +1,8 @@
 //! Something that the topology wants is missing on the broker, or is not what it should be.
 //!
-//! Inject: through the management interface. Bit: the management interface says that it is gone (or other). Heal:
-//! everything that is missing is made again from the topology. Healed: it is there again.
+//! Inject: through the management interface. Bit: the management interface says that it is gone (or other); a purge bites if
+//! the broker says that it has thrown something away. Heal: everything that is missing is made again from the topology.
+//! Healed: it is there again; what was purged stays so.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -29,7 +30,13 @@ impl Broken {
         Self { what: what.clone() }
     }
 
-    async fn break_it(&self, scene: &Scene, admin: &BrokerAdmin, vhost: &str) -> Result<(), Failure> {
+    /// Breaks it, and says what the broker has said to that.
+    async fn break_it(
+        &self,
+        scene: &Scene,
+        admin: &BrokerAdmin,
+        vhost: &str,
+    ) -> Result<Option<String>, Failure> {
         let queue = |role: &Name| queue(&scene.world, role);
         match &self.what {
             FaultKind::DeleteQueue { queue: role } => admin.delete_queue(vhost, &queue(role)?.name).await,
@@ -38,10 +45,22 @@ impl Broken {
             }
             FaultKind::RedeclareQueue { queue: role } => admin.declare_other(vhost, &queue(role)?.name).await,
             FaultKind::PurgeQueue { queue: role } => {
-                admin.purge_queue(vhost, &queue(role)?.name).await.map(drop)
+                let name = &queue(role)?.name;
+                return match admin.purge_queue(vhost, name).await.map_err(refused)? {
+                    0 => Err(Failure::invalid(format!(
+                        "{name} was empty: nothing was thrown away"
+                    ))),
+                    count => Ok(Some(format!(
+                        "the broker has thrown {count} messages of {name} away"
+                    ))),
+                };
             }
             FaultKind::Unbind { route } => {
-                for queue in bound(&scene.world.topology, route) {
+                let mut queues = bound(&scene.world.topology, route).peekable();
+                if queues.peek().is_none() {
+                    return Err(Failure::invalid(format!("no queue is bound to {route}")));
+                }
+                for queue in queues {
                     admin.unbind_all(vhost, &queue.name).await.map_err(refused)?;
                 }
                 Ok(())
@@ -54,7 +73,8 @@ impl Broken {
             }
             other => return Err(Failure::invalid(format!("{other} is none of this kind"))),
         }
-        .map_err(refused)
+        .map_err(refused)?;
+        Ok(None)
     }
 
     /// What is there, as the management interface says it; `Err` means that it is not what the topology wants.
@@ -99,7 +119,6 @@ impl Broken {
                     None => Err(format!("{name} is gone")),
                 }
             }
-            FaultKind::PurgeQueue { queue: role } => Err(format!("{} was emptied", queue(role)?.name)),
             FaultKind::Unbind { route } => {
                 let mut count = 0;
                 for queue in bound(&scene.world.topology, route) {
@@ -148,7 +167,9 @@ impl Act for Broken {
                 BrokerAdmin::new(&scene.world.backend(Backend::Broker)),
                 trial_name(&scene.world),
             );
-            self.break_it(scene, &admin, &vhost).await?;
+            if let Some(proof) = self.break_it(scene, &admin, &vhost).await? {
+                return Ok(proof);
+            }
             match self.look(scene, &admin, &vhost).await? {
                 Err(gone) => Ok(gone),
                 Ok(there) => Err(Failure::invalid(format!("{}: {there}", self.what))),

@@ -14,6 +14,7 @@ use harness_model::fault::Pattern;
 use harness_model::name::Name;
 use harness_runner::environment::Failure;
 use harness_stack::admin::BrokerAdmin;
+use harness_stack::client::HARNESS;
 use harness_wire::recorder::{Action, Rule};
 
 use super::act::{Act, Proof, Scene, trial_name};
@@ -40,7 +41,8 @@ impl Act for Connections {
                 .await
                 .map_err(|error| Failure::infra(error.to_string()))?;
             let closed = scene.event(before, DEADLINE, |event| {
-                matches!(event.step, Step::AmqpClosed { by: Side::Server, .. })
+                event.svc.as_ref().is_some_and(|svc| *svc != HARNESS)
+                    && matches!(event.step, Step::AmqpClosed { by: Side::Server, .. })
             });
             if closed.await.is_none() {
                 return Err(Failure::invalid("no connection was closed by the broker"));

@@ -46,9 +46,13 @@ impl Pause {
             (Status::Running, "resumed")
         };
         if status != wanted {
-            return Err(Failure::invalid(format!(
-                "{target} is {status:?}, not {wanted:?}"
-            )));
+            let what = format!("{target} is {status:?}, not {wanted:?}");
+            // One that does not bite says nothing; one that cannot be undone spoils what comes after.
+            return Err(if frozen {
+                Failure::invalid(what)
+            } else {
+                Failure::infra(what)
+            });
         }
         note_container(world, &Name::new(target.to_string()), change, None);
         Ok(format!("the engine says {change}"))

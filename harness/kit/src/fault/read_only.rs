@@ -21,12 +21,14 @@ const DEADLINE: Duration = Duration::from_secs(40);
 /// A read-only database.
 pub(super) struct ReadOnly;
 
-async fn set(scene: &Scene, on: bool) -> Result<(), Failure> {
+/// Sets it, and gives what the server says that it is now.
+async fn set(scene: &Scene, on: bool) -> Result<bool, Failure> {
     let refused = |error: &dyn std::fmt::Display| Failure::infra(format!("read_only: {error}"));
     let mut admin = DatabaseAdmin::connect(&scene.world.backend(Backend::Database))
         .await
         .map_err(|error| refused(&error))?;
-    admin.read_only(on).await.map_err(|error| refused(&error))
+    admin.read_only(on).await.map_err(|error| refused(&error))?;
+    admin.is_read_only().await.map_err(|error| refused(&error))
 }
 
 impl Act for ReadOnly {
@@ -57,8 +59,10 @@ impl Act for ReadOnly {
 
     fn heal<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, Proof> {
         async {
-            set(scene, false).await?;
-            Ok("the database writes again".to_owned())
+            if set(scene, false).await? {
+                return Err(Failure::infra("the database still says that it is read-only"));
+            }
+            Ok("the database says that it may write again".to_owned())
         }
         .boxed()
     }

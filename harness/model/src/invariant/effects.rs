@@ -303,11 +303,10 @@ fn brands(case: &Case<'_>, rendered: &Rendered, findings: &mut Vec<Finding>) {
             continue;
         };
         let (least, most, keys) = wanted.entry(brand).or_default();
-        let dead = case
-            .roles
-            .renderer
-            .is_some_and(|queue| case.is_dead(queue, &injected.key));
-        *least += u64::from(shown == Shown::Yes && case.promised(&injected.key) && !dead);
+        let gone = case.roles.renderer.is_some_and(|queue| {
+            case.is_dead(queue, &injected.key) || case.may_have_vanished(queue, &injected.key)
+        });
+        *least += u64::from(shown == Shown::Yes && case.promised(&injected.key) && !gone);
         *most += 1;
         keys.push(injected.key.clone());
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::name::{Key, Name};
 use crate::verdict::{Finding, Kind};
 
-use super::case::{Case, Delivered, How, Published};
+use super::case::{Case, Delivered, Published};
 use super::story;
 
 /// The rule about what a retry does to its own queue.
@@ -123,11 +123,7 @@ fn too_many_deliveries(case: &Case<'_>, queue: &Name, key: &Key) -> Option<Findi
     if deliveries.len() as u64 <= most {
         return None;
     }
-    let requeued = deliveries.iter().filter(|delivery| {
-        delivery
-            .settled
-            .is_some_and(|settled| settled.how == How::Requeue)
-    });
+    let requeued = deliveries.iter().filter(|delivery| case.put_back(delivery));
     let what = format!(
         "delivered to {service} {} times, and put back by it at once {} times; {} retries of {} allow {most}",
         deliveries.len(),

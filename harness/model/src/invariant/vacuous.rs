@@ -142,6 +142,7 @@ fn shown(case: &Case<'_>, what: &FaultKind, from: u64) -> Option<String> {
                 Some(exit) if exit != 137 => Some(format!(
                     "{target} ended with exit code {exit}, so it was not SIGKILL"
                 )),
+                None => Some(format!("{target} ended, and nobody knows with which exit code")),
                 _ if !changes[end..].iter().any(|(change, _)| *change == "started") => {
                     Some(format!("{target} was not seen to be started again"))
                 }

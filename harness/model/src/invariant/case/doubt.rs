@@ -13,18 +13,28 @@ impl Case<'_> {
     /// were published, those that went back against the consumer's will, and those that a retry may have doubled
     /// because nobody knows whether it was taken.
     pub(in crate::invariant) fn copies(&self, queue: &Name, key: &Key) -> u64 {
-        let returned = self.deliveries_from(queue, key).filter(|delivery| {
-            let willing = delivery
-                .settled
-                .is_some_and(|settled| settled.how == How::Requeue && settled.arrived);
-            !willing && self.back_from(delivery).is_some()
-        });
+        let returned = self
+            .deliveries_from(queue, key)
+            .filter(|delivery| self.back_from(delivery).is_some() && !self.put_back(delivery));
         let doubled: usize = self
             .publishes_to(queue, key)
             .filter(|publish| self.is_retry(queue, publish))
             .map(|publish| self.kills_after(publish.n).count() + usize::from(!publish.promised()))
             .sum();
         self.published(queue, key) + returned.count() as u64 + doubled as u64
+    }
+
+    /// The consumer has put it back by its own choice: with a negative acknowledgement, or by closing the channel with the
+    /// delivery on it, and has gone on consuming on that connection. A service that stops gives back what it has not
+    /// begun, and is not meant.
+    pub(in crate::invariant) fn put_back(&self, delivery: &Delivered<'_>) -> bool {
+        let when = match (delivery.settled, delivery.end) {
+            (Some(settled), _) if settled.how == How::Requeue && settled.arrived => settled.n,
+            (None, Some(end)) if end.orderly => end.n,
+            _ => return false,
+        };
+        let same = |other: &&Delivered<'_>| other.n > when && other.channel.0 == delivery.channel.0;
+        self.deliveries.iter().any(|other| same(&other))
     }
 
     /// The time from which the message of this delivery may be back in its queue, if it may be at all.

@@ -9,7 +9,7 @@ use crate::fault::{FaultKind, Target};
 use crate::name::{Key, Name};
 use crate::topology::{Service, Topology};
 
-use super::{Case, How, QUIET, SLACK, Settled};
+use super::{Case, Delivered, How, QUIET, SLACK, Settled};
 
 /// An event and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -230,11 +230,19 @@ impl<'a> Case<'a> {
                         .any(|publish| publish.n <= end && (publish.waits || !waits))
                 };
                 let acknowledged = |settled: Settled| settled.how == How::Ack && settled.n < outage.from.n;
+                // A purge takes what waits: neither what a consumer holds, nor what is delivered afterwards. What is
+                // made in the place of a deleted queue goes at the healing, so there only that is afterwards.
+                let kept = |delivery: &Delivered<'_>| match outage.what {
+                    Some(FaultKind::PurgeQueue { .. }) => {
+                        delivery.n > outage.from.n || delivery.is_held_at(outage.from.n)
+                    }
+                    _ => delivery.n > end,
+                };
                 let emptied = || {
                     published(false)
                         && !self
                             .deliveries_from(queue, key)
-                            .any(|delivery| delivery.settled.is_some_and(acknowledged))
+                            .any(|delivery| delivery.settled.is_some_and(acknowledged) || kept(delivery))
                 };
                 let uncollected = || {
                     rejections()

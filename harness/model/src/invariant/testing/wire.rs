@@ -267,6 +267,19 @@ impl Trial {
         self.push(Some(svc), conn, None, Step::Disconnect { to, by, how })
     }
 
+    /// A service closes the channel that it consumes on, in good order, and opens another one on the same connection.
+    pub(in crate::invariant) fn reopen(&mut self, svc: &str) {
+        self.on(
+            svc,
+            Step::ChannelClosed {
+                by: Side::Client,
+                code: 200,
+                text: "bye".into(),
+            },
+        );
+        self.on(svc, Step::ChannelOpened);
+    }
+
     /// A service closes its link to the broker in good order; the next thing on it is a new connection.
     pub(in crate::invariant) fn leave(&mut self, svc: &str) -> u64 {
         let n = self.on(

@@ -111,6 +111,31 @@ fn a_point_where_none_belongs() {
     );
 }
 
+#[test]
+fn a_report_that_a_purge_threw_away_need_not_be_in_the_totals() {
+    for purged in [false, true] {
+        let mut trial = Trial::new();
+        trial.plan_report(1, &[]);
+        trial.inject(1);
+        trial.tagged(1);
+        trial.analysed(1);
+        trial.digital(1, "Acme");
+        let event = trial.last() - 2;
+        let again = trial.announce(1);
+        trial.copy_body(again, event);
+        if purged {
+            let queue = "renderer".into();
+            trial.begin("f", FaultKind::PurgeQueue { queue });
+            trial.healed("f");
+        }
+        let of_brand = found(ONCE, &trial);
+        let of_brand = of_brand
+            .iter()
+            .filter(|found| found.what.starts_with("brand Acme"));
+        assert_eq!(of_brand.count(), usize::from(!purged), "purged: {purged}");
+    }
+}
+
 /// Two digital reports of one brand, both in the totals.
 fn two_digital() -> Trial {
     let mut trial = Trial::new();

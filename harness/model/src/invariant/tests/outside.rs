@@ -310,6 +310,26 @@ fn what_a_fault_throws_away_is_not_lost_by_the_pipeline() {
 }
 
 #[test]
+fn a_purge_takes_neither_what_a_consumer_holds_nor_what_comes_out_afterwards() {
+    for held in [true, false] {
+        let mut trial = Trial::new();
+        trial.plan_report(1, &["park"]);
+        trial.inject(1);
+        trial.analysed(1);
+        let before = held.then(|| trial.deliver("tags", 1));
+        trial.begin("f", FaultKind::PurgeQueue { queue: "tags".into() });
+        trial.healed("f");
+        let delivery = before.unwrap_or_else(|| trial.deliver("tags", 1));
+        trial.ack(delivery);
+        trial.recovered(1);
+        // It was acknowledged without its tags.
+        let lost = found("no-loss", &trial);
+        let of_tags = lost.iter().filter(|lost| lost.what.contains("tags"));
+        assert_eq!(of_tags.count(), 1, "held: {held}: {lost:?}");
+    }
+}
+
+#[test]
 fn a_broker_that_stands_still_ends_no_connection() {
     let mut trial = Trial::new();
     trial.report(1);

@@ -103,6 +103,50 @@ fn a_retry_that_does_not_wait() {
     );
 }
 
+/// Retries a delivery of the analyzer until it is dead.
+fn exhausted(trial: &mut Trial, mut delivery: u64) {
+    for count in 1..=3 {
+        trial.retry("analyzer", "analysis", 1, count);
+        trial.ack(delivery);
+        trial.wait_ms(1000);
+        delivery = trial.deliver_retry("analysis", 1, Some(count));
+    }
+    trial.nack(delivery, false);
+}
+
+#[test]
+fn given_back_by_a_service_that_stops() {
+    for channel in [false, true] {
+        let mut trial = Trial::new();
+        let unbegun = delivered(&mut trial);
+        if channel {
+            trial.reopen("analyzer");
+        } else {
+            trial.nack(unbegun, true);
+        }
+        trial.leave("analyzer");
+        let delivery = trial.deliver("analysis", 1);
+        exhausted(&mut trial, delivery);
+        assert_eq!(found(BOUNDED, &trial), [], "channel: {channel}");
+    }
+}
+
+#[test]
+fn put_back_with_its_channel_and_for_ever() {
+    let mut trial = Trial::new();
+    delivered(&mut trial);
+    for _ in 0..40 {
+        trial.reopen("analyzer");
+        trial.deliver("analysis", 1);
+    }
+    rejected(
+        BOUNDED,
+        &trial,
+        &["1"],
+        "report 1: delivered to analyzer 41 times, and put back by it at once 40 times; 3 retries of one copy allow 4",
+    );
+}
+
 #[test]
 fn put_back_at_once_and_for_ever() {
     let mut trial = Trial::new();
