@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{FaultChange, Step};
 use crate::evidence::Evidence;
-use crate::fault::{FaultPlan, MessageState, On, Trigger};
+use crate::fault::{
+    Cut, FaultKind, FaultPlan, FrameAction, MessageState, Misbehaviour, On, Resource, Target, Trigger,
+};
 use crate::invariant;
 use crate::name::Name;
 
@@ -48,6 +50,89 @@ const FAULTS: [&str; 24] = [
     "upstream",
 ];
 
+/// The ways of those kinds that have several, as [`ways`] words them.
+const WAYS: [&str; 28] = [
+    "kill broker",
+    "kill database",
+    "kill service",
+    "restart broker",
+    "restart database",
+    "restart service",
+    "pause broker",
+    "pause database",
+    "pause service",
+    "cut-link fin",
+    "cut-link rst",
+    "cut-link half-open",
+    "cut-link silent",
+    "shape-link latency",
+    "shape-link jitter",
+    "shape-link rate",
+    "shape-link slice",
+    "frames delay",
+    "frames drop",
+    "frames reorder",
+    "frames refuse",
+    "alarm memory",
+    "alarm disk",
+    "upstream status",
+    "upstream slow",
+    "upstream never",
+    "upstream garbage",
+    "upstream cut-body",
+];
+
+/// In which of its ways a fault works; nothing for a kind that has only one.
+fn ways(what: &FaultKind) -> Vec<&'static str> {
+    let of_target = |target: &Target, words: [&'static str; 3]| {
+        vec![match target {
+            Target::Broker => words[0],
+            Target::Database => words[1],
+            Target::Service(_) => words[2],
+        }]
+    };
+    match what {
+        FaultKind::Kill { target } => of_target(target, ["kill broker", "kill database", "kill service"]),
+        FaultKind::Restart { target } => {
+            of_target(target, ["restart broker", "restart database", "restart service"])
+        }
+        FaultKind::Pause { target } => of_target(target, ["pause broker", "pause database", "pause service"]),
+        FaultKind::CutLink { how, .. } => vec![match how {
+            Cut::Fin => "cut-link fin",
+            Cut::Rst => "cut-link rst",
+            Cut::HalfOpen => "cut-link half-open",
+            Cut::Silent => "cut-link silent",
+        }],
+        FaultKind::ShapeLink { shape, .. } => [
+            (shape.latency_ms, "shape-link latency"),
+            (shape.jitter_ms, "shape-link jitter"),
+            (shape.bytes_per_second, "shape-link rate"),
+            (shape.slice, "shape-link slice"),
+        ]
+        .into_iter()
+        .filter_map(|(value, word)| (value > 0).then_some(word))
+        .collect(),
+        FaultKind::Frames { does, .. } => vec![match does {
+            FrameAction::Delay(_) => "frames delay",
+            FrameAction::Drop => "frames drop",
+            FrameAction::Reorder => "frames reorder",
+            FrameAction::Refuse(_) => "frames refuse",
+        }],
+        FaultKind::Alarm { resource } => vec![match resource {
+            Resource::Memory => "alarm memory",
+            Resource::Disk => "alarm disk",
+        }],
+        FaultKind::Upstream { does, .. } => vec![match does {
+            Misbehaviour::Status(_) => "upstream status",
+            Misbehaviour::Slow(_) => "upstream slow",
+            Misbehaviour::Never => "upstream never",
+            Misbehaviour::Garbage => "upstream garbage",
+            Misbehaviour::CutBody => "upstream cut-body",
+        }],
+        _ => Vec::new(),
+    }
+}
+
 /// What may be idle, with the reason.
 const EXEMPT: [(Part, &str, &str); 2] = [
     (
@@ -68,6 +153,8 @@ const EXEMPT: [(Part, &str, &str); 2] = [
 pub enum Part {
     /// Kinds of fault that took effect.
     Fault,
+    /// Their ways, where a kind has several.
+    Way,
     /// States of a message at which a trigger fired.
     State,
     /// Rules that had something to judge.
@@ -78,12 +165,13 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Fault, Self::State, Self::Judged, Self::Broken];
+    pub const ALL: [Self; 5] = [Self::Fault, Self::Way, Self::State, Self::Judged, Self::Broken];
 
     /// What it is, for a heading.
     pub fn heading(self) -> &'static str {
         match self {
             Self::Fault => "kinds of fault that took effect",
+            Self::Way => "ways in which they did",
             Self::State => "message states at which a fault fired",
             Self::Judged => "invariants that had something to judge",
             Self::Broken => "invariants that a planted bug broke",
@@ -94,6 +182,7 @@ impl Part {
         let rules = || invariant::ALL.iter().map(|rule| rule.id.to_owned()).collect();
         match self {
             Self::Fault => FAULTS.map(str::to_owned).to_vec(),
+            Self::Way => WAYS.map(str::to_owned).to_vec(),
             Self::State => MessageState::ALL.map(|state| state.to_string()).to_vec(),
             Self::Judged | Self::Broken => rules(),
         }
@@ -121,7 +210,7 @@ impl Default for Coverage {
             trials: 0,
             times: BTreeMap::new(),
         };
-        for part in [Part::Fault, Part::State, Part::Judged] {
+        for part in [Part::Fault, Part::Way, Part::State, Part::Judged] {
             coverage.open(part);
         }
         coverage
@@ -160,11 +249,9 @@ impl Coverage {
             |fault: &&FaultPlan| happened(&fault.id, |change| matches!(change, FaultChange::Bitten { .. }));
         let fired =
             |fault: &&FaultPlan| happened(&fault.id, |change| matches!(change, FaultChange::Fired { .. }));
-        let kinds = faults
-            .iter()
-            .filter(bitten)
-            .map(|fault| fault.what.word().to_owned());
-        self.count(Part::Fault, kinds);
+        let bitten = || faults.iter().filter(bitten).map(|fault| &fault.what);
+        self.count(Part::Fault, bitten().map(|what| what.word().to_owned()));
+        self.count(Part::Way, bitten().flat_map(ways).map(str::to_owned));
         let triggers = faults
             .iter()
             .filter(fired)
@@ -217,7 +304,7 @@ fn states(trigger: &Trigger) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Coverage, FAULTS, Part, subject};
+    use super::{Coverage, FAULTS, Part, WAYS, subject};
     use crate::event::{Event, FaultChange, Step};
     use crate::evidence::{EndState, Evidence, Plan};
     use crate::fault::{FaultKind, FaultPlan, MessageState, On, Target, Trigger};
@@ -289,6 +376,29 @@ mod tests {
         let (_, known) = error.split_once("expected one of ").unwrap();
         let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
         assert_eq!(known, FAULTS);
+    }
+
+    #[test]
+    fn each_way_of_a_fault_counts_by_itself() {
+        let plan = |id: &str, what: &str| FaultPlan {
+            id: id.into(),
+            what: serde_json::from_str(what).unwrap(),
+            when: None,
+        };
+        let faults = [
+            plan("a", r#"{"kind": "kill", "target": "broker"}"#),
+            plan(
+                "b",
+                r#"{"kind": "cut-link", "service": "tags", "backend": "broker", "how": "silent"}"#,
+            ),
+            plan("c", r#"{"kind": "kill", "target": "database"}"#),
+        ];
+        let mut coverage = Coverage::default();
+        coverage.trial(&faults, &evidence(vec![bitten("a"), bitten("b")]), true);
+        let mut idle = WAYS.to_vec();
+        idle.retain(|way| !["kill broker", "cut-link silent"].contains(way));
+        idle.sort_unstable();
+        assert_eq!(coverage.idle(Part::Way), idle);
     }
 
     #[test]

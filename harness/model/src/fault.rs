@@ -76,8 +76,6 @@ pub enum FrameAction {
     Delay(u32),
     /// It is taken out of the stream.
     Drop,
-    /// It is sent twice.
-    Duplicate,
     /// It is sent after the next frame of its direction.
     Reorder,
     /// A statement is not executed; the client is given this error code of the server instead, with the server's
@@ -333,7 +331,6 @@ impl std::fmt::Display for FrameAction {
         match self {
             Self::Delay(ms) => write!(f, "{ms} ms of delay"),
             Self::Drop => f.write_str("loss"),
-            Self::Duplicate => f.write_str("duplication"),
             Self::Reorder => f.write_str("reordering"),
             Self::Refuse(code) => write!(f, "refusal with error {code}"),
         }

@@ -1,6 +1,7 @@
 //! Bad input: a clear error, the documented exit code, and nothing left behind.
 
 use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -125,21 +126,32 @@ fn a_full_disk_is_said_to_be_full() {
     let site = Site::new();
     let small = site.path().join("small");
     std::fs::create_dir(&small).unwrap();
-    let mount = |args: &[&str]| {
-        Command::new("mount")
-            .args(args)
-            .arg(&small)
-            .status()
-            .unwrap()
-            .success()
+    let user = std::fs::metadata(&small).unwrap().uid();
+    // A small file system takes a privilege. Who has none, neither as root nor by sudo without a password, cannot fill a disk
+    // here; the gate can.
+    let privileged = |program: &str, args: &[&str]| {
+        let words = [program].into_iter().chain(args.iter().copied());
+        let words: Vec<_> = if user == 0 {
+            words.collect()
+        } else {
+            ["sudo", "-n"].into_iter().chain(words).collect()
+        };
+        let status = Command::new(words[0]).args(&words[1..]).arg(&small).status();
+        status.is_ok_and(|status| status.success())
     };
-    assert!(
-        mount(&["-t", "tmpfs", "-o", "size=300k", "tmpfs"]),
-        "a small file system needs root"
-    );
+    if !privileged(
+        "mount",
+        &["-t", "tmpfs", "-o", &format!("size=300k,uid={user}"), "tmpfs"],
+    ) {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "no small file system can be mounted"
+        );
+        eprintln!("left out: a small file system needs root, or sudo without a password");
+        return;
+    }
     let output = site.run(&["run", "--out", small.to_str().unwrap(), "pipeline::batch"]);
-    let unmounted = Command::new("umount").arg(&small).status().unwrap();
-    assert!(unmounted.success());
+    assert!(privileged("umount", &[]));
     assert_eq!(code(&output), 102, "{}", said(&output));
     assert!(said(&output).contains("No space left"), "{}", said(&output));
     site.assert_clean();

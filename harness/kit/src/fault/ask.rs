@@ -200,11 +200,6 @@ pub fn lose(frames: When) -> Fault {
     Fault::frames(frames, FrameAction::Drop)
 }
 
-/// Frames are sent twice.
-pub fn duplicate(frames: When) -> Fault {
-    Fault::frames(frames, FrameAction::Duplicate)
-}
-
 /// Frames are sent after the next one of their direction.
 pub fn reorder(frames: When) -> Fault {
     Fault::frames(frames, FrameAction::Reorder)

@@ -32,7 +32,6 @@ impl Frames {
         let action = match does {
             FrameAction::Delay(ms) => Action::Delay(Duration::from_millis(ms.into())),
             FrameAction::Drop => Action::Drop,
-            FrameAction::Duplicate => Action::Duplicate,
             FrameAction::Reorder => Action::Reorder,
             FrameAction::Refuse(code) => Action::Refuse(code),
         };

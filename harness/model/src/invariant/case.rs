@@ -164,9 +164,11 @@ impl Delivered<'_> {
         self.end.is_none() && self.settled.is_none_or(|settled| !settled.arrived)
     }
 
-    /// Its consumer has it at this event, and owes its settlement.
+    /// After this event its consumer has it and owes its settlement.
     pub(super) fn is_held_at(&self, n: u64) -> bool {
-        self.n < n && self.settled.is_none_or(|settled| settled.n > n) && self.end.is_none_or(|end| end.n > n)
+        self.n <= n
+            && self.settled.is_none_or(|settled| settled.n > n)
+            && self.end.is_none_or(|end| end.n > n)
     }
 
     /// It went to the harness.

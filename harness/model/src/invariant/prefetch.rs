@@ -42,7 +42,7 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
         }
     }
     let mut findings = Vec::new();
-    for (((conn, chan), _), (service, steps)) in consumers {
+    for (((conn, chan), consumer), (service, steps)) in consumers {
         let bound = case
             .topology()
             .service(service)
@@ -63,7 +63,14 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
                 "{service} holds {held} unacknowledged deliveries at #{n} on connection {conn}, channel {chan}; \
                  {bound} are declared"
             );
-            findings.push(Finding::new(Kind::Fail, ID, what).shown_by([n]));
+            let holds = case.deliveries.iter().filter(|delivery| {
+                delivery.channel == (conn, chan)
+                    && delivery.consumer == consumer
+                    && !delivery.auto
+                    && delivery.is_held_at(n)
+            });
+            let keys = holds.filter_map(|delivery| delivery.message.key.clone());
+            findings.push(Finding::new(Kind::Fail, ID, what).about(keys).shown_by([n]));
         }
     }
     for (name, service) in &case.topology().services {

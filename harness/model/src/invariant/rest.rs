@@ -1,20 +1,30 @@
 //! `at-rest`: when a trial is over nothing is left in flight.
 //!
-//! Work queues that a service consumes, and their retry queues, are empty by two readings that agree, and no consumer
-//! with an open connection still owes an acknowledgement. Dead-letter queues are `dlq-exact`'s.
+//! Work queues that a service consumes, and their retry queues, are empty by two readings that agree, no consumer with an
+//! open connection still owes an acknowledgement, and no service has a transaction open in which it has written something:
+//! its locks would hold up others. Dead-letter queues are `dlq-exact`'s.
 
-use crate::event::Fate;
+use std::collections::BTreeMap;
+
+use crate::event::{Event, Fate, Step};
 use crate::verdict::{Finding, Kind};
 
-use super::case::{Case, HARNESS};
+use super::case::{Case, DATABASE, HARNESS, is_end};
 use super::story;
 
 /// The rule's name.
 pub(super) const ID: &str = "at-rest";
 
+/// So old is what was written in a transaction that counts as left open, in nanoseconds; a younger one may be about what a
+/// service notes down after its work.
+const OPEN: u64 = 1_000_000_000;
+
+/// Server error code: a deadlock, for which the server has rolled the whole transaction back.
+const DEADLOCK: u16 = 1213;
+
 /// Judges.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = transactions(case);
     for (role, queue) in &case.topology().queues {
         if case.topology().consumer_of(role).is_none() {
             continue;
@@ -65,6 +75,51 @@ pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// Transactions of services in which something was written, and which were neither committed nor rolled back.
+fn transactions(case: &Case<'_>) -> Vec<Finding> {
+    // By connection, the first write of the transaction that is open on it.
+    let mut open: BTreeMap<u32, &Event> = BTreeMap::new();
+    let mut end = 0;
+    for event in case.events() {
+        end = event.at;
+        if matches!(&event.step, Step::Container { name, change, .. } if *name == DATABASE && is_end(change))
+        {
+            open.clear();
+        }
+        let (Some(conn), Some(svc)) = (event.conn, &event.svc) else {
+            continue;
+        };
+        match &event.step {
+            Step::DbOk {
+                verb, in_tx: true, ..
+            } if verb.is_write() && *svc != HARNESS => {
+                open.entry(conn).or_insert(event);
+            }
+            Step::DbOk { in_tx: false, .. }
+            | Step::DbErr { code: DEADLOCK, .. }
+            | Step::Disconnect { .. }
+            | Step::Opaque { .. } => drop(open.remove(&conn)),
+            _ => {}
+        }
+    }
+    let over = case
+        .all()
+        .iter()
+        .find(|event| event.at > end)
+        .map_or(end, |event| event.at);
+    open.into_values()
+        .filter(|event| over.saturating_sub(event.at) >= OPEN)
+        .map(|event| {
+            let svc = event.svc.as_ref().map_or("somebody", |svc| svc);
+            fail(format!(
+                "{svc} has a transaction open in which it has written at #{}, and neither commits it nor rolls it back",
+                event.n
+            ))
+            .shown_by([event.n])
+        })
+        .collect()
 }
 
 fn fail(what: String) -> Finding {

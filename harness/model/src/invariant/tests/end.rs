@@ -1,6 +1,6 @@
 //! `recovered`, `at-rest` and `process-alive`: how a trial ends.
 
-use crate::event::{Fate, Step};
+use crate::event::{Backend, Fate, Step, Verb};
 use crate::fault::Target;
 use crate::invariant::testing::{Trial, accepted, found, rejected};
 
@@ -248,4 +248,48 @@ fn each_instance_consumes_and_is_well() {
         .collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told.iter().all(|what| what.starts_with("tags-2 ")), "{told:?}");
+}
+
+#[test]
+fn a_transaction_that_nobody_ends() {
+    let begun = |write: Verb, in_tx: bool| {
+        let mut trial = Trial::new();
+        trial.report(1);
+        trial.query("tags", Verb::Begin, &[], true);
+        let n = trial.query("tags", write, &[1], in_tx);
+        (trial, n)
+    };
+    let (mut trial, n) = begun(Verb::Update, true);
+    // Young enough to be under way.
+    trial.say(Step::Phase { name: "rest".into() });
+    assert_eq!(found(REST, &trial), []);
+    trial.wait_ms(1000);
+    trial.say(Step::Phase { name: "rest".into() });
+    rejected(
+        REST,
+        &trial,
+        &[],
+        &format!(
+            "tags has a transaction open in which it has written at #{n}, and neither commits it nor rolls it back"
+        ),
+    );
+    type End = fn(&mut Trial);
+    let ends: [End; 4] = [
+        |trial| _ = trial.query("tags", Verb::Commit, &[], false),
+        |trial| _ = trial.query("tags", Verb::Rollback, &[], false),
+        |trial| _ = trial.hang_up("tags", Backend::Database),
+        |trial| _ = trial.container("database", "killed", Some(137)),
+    ];
+    for (i, end) in ends.into_iter().enumerate() {
+        let (mut trial, _) = begun(Verb::Update, true);
+        end(&mut trial);
+        trial.wait_ms(1000);
+        trial.say(Step::Phase { name: "rest".into() });
+        assert_eq!(found(REST, &trial), [], "end {i}");
+    }
+    // A snapshot for reading locks nothing.
+    let (mut trial, _) = begun(Verb::Select, true);
+    trial.wait_ms(1000);
+    trial.say(Step::Phase { name: "rest".into() });
+    assert_eq!(found(REST, &trial), []);
 }

@@ -62,20 +62,26 @@ const STORIES: &[(&str, Story)] = &[
     }),
     ("no-phantoms", || {
         let mut trial = begun(17);
+        trial.begin("fault-1", FaultKind::CloseConnections);
         trial.processed(17);
+        end(&mut trial);
         trial.end.links.push((18, "bin".into()));
         *trial.end.tags.get_mut("bin").unwrap() += 1;
         trial
     }),
     ("source-unchanged", || {
         let mut trial = begun(17);
+        trial.begin("fault-1", FaultKind::LockRows);
         trial.processed(17);
+        end(&mut trial);
         trial.end.source_after.insert(17, "another".into());
         trial
     }),
     ("event-fidelity", || {
         let mut trial = begun(17);
+        trial.begin("fault-1", FaultKind::CloseConnections);
         trial.processed(17);
+        end(&mut trial);
         let row = trial.end.source.get_mut(&17).unwrap();
         row.insert("description".into(), "another bin".into());
         trial
@@ -92,8 +98,10 @@ const STORIES: &[(&str, Story)] = &[
     ("ack-after-effect", || {
         let mut trial = begun(17);
         let delivery = trial.deliver("tags", 17);
+        trial.begin("fault-1", FaultKind::LockTable);
         trial.ack(delivery);
         trial.write("tags", 17);
+        end(&mut trial);
         trial.end.links.push((17, "bin".into()));
         trial.end.tags.insert("bin".into(), 1);
         trial.analysed(17);
@@ -131,6 +139,7 @@ const STORIES: &[(&str, Story)] = &[
     }),
     ("sibling-isolation", || {
         let mut trial = begun(17);
+        trial.begin("fault-1", FaultKind::ReadOnly);
         let delivery = trial.deliver("analysis", 17);
         trial.retry("analyzer", "analysis", 17, 1);
         trial.ack(delivery);
@@ -138,6 +147,7 @@ const STORIES: &[(&str, Story)] = &[
         trial.tagged(17);
         let copy = trial.deliver_retry("tags", 17, Some(1));
         trial.ack(copy);
+        end(&mut trial);
         let delivery = trial.deliver_retry("analysis", 17, Some(1));
         trial.write("analyzer", 17);
         trial.rows(17);
@@ -159,6 +169,7 @@ const STORIES: &[(&str, Story)] = &[
     }),
     ("prefetch-bounded", || {
         let mut trial = Trial::new();
+        trial.begin("fault-1", FaultKind::CloseConnections);
         let deliveries: Vec<_> = (1..=9)
             .map(|seq| {
                 trial.plan_report(seq, &[]);
@@ -167,6 +178,7 @@ const STORIES: &[(&str, Story)] = &[
             })
             .collect();
         trial.ack_all(&deliveries);
+        end(&mut trial);
         for seq in 1..=9 {
             trial.analysed(seq);
             trial.rendered(seq);
@@ -175,7 +187,9 @@ const STORIES: &[(&str, Story)] = &[
     }),
     ("durable-topology", || {
         let mut trial = begun(17);
+        trial.begin("fault-1", FaultKind::CloseConnections);
         trial.processed(17);
+        end(&mut trial);
         for n in 1..=trial.last() {
             trial.change(n, |step| {
                 if let Step::Publish { message, .. } = step {
@@ -348,6 +362,11 @@ fn findings_read_as_reviewed() {
     for (rule, story) in STORIES {
         let text = read(&story());
         assert!(text.contains(&format!(" {rule}: ")), "{rule}:\n{text}");
+        // The fault is called what it does. What makes a trial invalid is no story of the pipeline.
+        assert!(
+            *rule == "not-vacuous" || text.contains("fault-1"),
+            "{rule}:\n{text}"
+        );
         settings.bind(|| insta::assert_snapshot!(*rule, text));
     }
 }

@@ -170,7 +170,7 @@ fn more_in_hand_than_declared() {
     rejected(
         PREFETCH,
         &trial,
-        &[],
+        &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"],
         &format!(
             "tags holds 10 unacknowledged deliveries at #{tenth} on connection 2, channel 1; 8 are declared"
         ),
