@@ -335,15 +335,18 @@ pub(super) struct CheckArgs {
     args_conflicts_with_subcommands = true,
     after_long_help = "Examples:\n  \
     harness sweep --budget 2h                        all scenarios, for two hours\n  \
-    harness sweep broker:: --trials 60               60 trials of each; one that has failed gets three times as many\n  \
+    harness sweep broker:: --trials 60               60 trials of each; thrice that of what has failed\n  \
     harness sweep --axes seed,latency --shard 1/3    two axes, and every third scenario\n  \
     harness sweep merge A B C                        what three shards add up to\n\n\
-    The first trial of a scenario is undisturbed; in each other one every axis is on or off, as the seed draws. A scenario\n\
-    is left after 59 clean trials: one that fails with 5 % would have shown (95 %). A failure costs 78 clean ones. Of what\n\
-    is flaky, the first failure is run again, as it was and without each axis. The report is sweep.md and sweep.html in\n\
-    the run's folder; history.jsonl beside it gets a line for each whole sweep.\n\n\
-    Exit codes: 100 if a scenario always fails, or more often than --max-rate; 102 if of one nothing is known; 96 for\n\
-    shards that do not belong together; see harness --help."
+    The first trial of a scenario is undisturbed; in each other one every axis is on or off, as the\n\
+    seed draws. A scenario is left after 59 clean trials: one that fails with 5 % would have shown\n\
+    (95 %). A failure costs 78 clean ones. Of what has failed, but not always, the first failure is\n\
+    run again, as it was and without each axis; a quarter of a budget is kept for that. The report\n\
+    is sweep.md and sweep.html in the run's folder; history.jsonl beside it gets a line for each\n\
+    whole sweep.\n\n\
+    Exit codes: 100 if a scenario always fails, or more often than --max-rate; 102 if nothing is\n\
+    known of one, or a shard is missing; 96 for shards that do not belong together; see harness\n\
+    --help."
 )]
 pub(super) struct SweepArgs {
     #[command(subcommand)]

@@ -93,18 +93,24 @@ fn told(counts: Counts) -> String {
 }
 
 /// What is known of a flaky scenario, line by line.
-fn known(suspect: &Suspect, place: &dyn Fn(&str) -> String) -> Vec<String> {
+fn known(suspect: &Suspect, place: &dyn Fn(&Suspect) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(parted) = &suspect.divergence {
         lines.push(format!("first difference: {parted}"));
     }
-    let (failed, of) = suspect.again;
-    let (low, high) = wilson(failed, of);
-    lines.push(format!(
-        "its first failure again: {failed} of {of} failed, between {} and {}",
-        percent(low),
-        percent(high)
-    ));
+    let (failed, of) = suspect.again.unwrap_or_default();
+    lines.push(match suspect.again {
+        None => "its first failure was not run again: no time was left".to_owned(),
+        Some((_, 0)) => "its first failure again: no trial says anything".to_owned(),
+        Some(_) => {
+            let (low, high) = wilson(failed, of);
+            format!(
+                "its first failure again: {failed} of {of} failed, between {} and {}",
+                percent(low),
+                percent(high)
+            )
+        }
+    });
     for arm in &suspect.arms {
         let verdict = if arm.p <= SIGNIFICANT {
             "it takes this to fail"
@@ -129,8 +135,24 @@ fn known(suspect: &Suspect, place: &dyn Fn(&str) -> String) -> Vec<String> {
     };
     lines.push(format!(
         "again: harness reproduce {} --times {times}",
-        place(&suspect.trial)
+        place(suspect)
     ));
+    lines
+}
+
+/// What should be here and is not.
+fn absent(sweep: &Sweep) -> Vec<String> {
+    let shards = merge::missing(sweep);
+    let mut lines: Vec<_> = shards
+        .iter()
+        .map(|part| format!("shard {part} is missing"))
+        .collect();
+    let elsewhere = sweep.elsewhere();
+    if !elsewhere.is_empty() {
+        lines.push(format!("not in here are {}", elsewhere.join(", ")));
+    }
+    let untried = sweep.untried();
+    lines.extend(untried.iter().map(|name| format!("no trial of {name} was run")));
     lines
 }
 
@@ -142,7 +164,7 @@ pub(crate) fn markdown(
     sweep: &Sweep,
     history: &[Line],
     notes: &[String],
-    place: &dyn Fn(&str) -> String,
+    place: &dyn Fn(&Suspect) -> String,
 ) -> String {
     let mut text = String::from("# Sweep\n\n");
     let axes: Vec<_> = sweep.axes.iter().map(|axis| axis.word()).collect();
@@ -154,11 +176,8 @@ pub(crate) fn markdown(
         sweep.records.len(),
         axes.join(", ")
     );
-    for part in merge::missing(sweep) {
-        _ = writeln!(text, "- shard {part} is missing: its scenarios are not in here");
-    }
-    for note in notes {
-        _ = writeln!(text, "- {note}");
+    for line in absent(sweep).iter().chain(notes) {
+        _ = writeln!(text, "- {line}");
     }
     for row in rows(sweep, history) {
         _ = writeln!(
@@ -202,7 +221,7 @@ pub(crate) fn page(
     sweep: &Sweep,
     history: &[Line],
     notes: &[String],
-    place: &dyn Fn(&str) -> String,
+    place: &dyn Fn(&Suspect) -> String,
 ) -> String {
     let class = |verdict: &Kind| match verdict {
         Kind::Pass => "pass",
@@ -221,8 +240,7 @@ pub(crate) fn page(
             body {
                 h1 { "Sweep" }
                 p { "Seed " (sweep.seed) ", revision " (sweep.revision) ", " (sweep.records.len()) " trials." }
-                @for part in merge::missing(sweep) { p { "Shard " (part) " is missing." } }
-                @for note in notes { p { (note) } }
+                @for line in absent(sweep).iter().chain(notes) { p { (line) } }
                 @for row in rows(sweep, history) {
                     section {
                         h2 { (row.name) " (" (row.class.word()) ")" }
