@@ -276,7 +276,9 @@ fn planted_scenarios_are_told_apart_and_the_axis_is_named() {
     for file in ["sweep.md", "sweep.html"] {
         let text = fs::read_to_string(folder.join(file)).unwrap();
         assert!(
-            text.contains("planted::flaky") && text.contains("without latency"),
+            text.contains("planted::flaky")
+                && text.contains("without latency")
+                && text.contains("first failure: trial "),
             "{file}"
         );
     }
@@ -426,9 +428,20 @@ fn a_broken_line_of_the_history_is_named_and_stays() {
         "{}",
         said.out
     );
-    assert!(said.out.contains("before: open, 0 of 6 failed"), "{}", said.out);
+    assert!(
+        said.out
+            .contains("before: 0/6 failed, 0/6 together; no change shown"),
+        "{}",
+        said.out
+    );
+    let other = harness(&out, "sweep stable --trials 6 --seed 1 --axes seed");
+    assert!(
+        !other.out.contains("before: "),
+        "it has varied other things: {}",
+        other.out
+    );
     let text = fs::read_to_string(&file).unwrap();
-    assert!(text.starts_with(&first) && text.lines().count() == 3, "{text}");
+    assert!(text.starts_with(&first) && text.lines().count() == 4, "{text}");
 }
 
 #[test]
