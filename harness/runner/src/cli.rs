@@ -39,12 +39,12 @@ use crate::report::forms::{Told, places};
 use crate::report::json::Json;
 use crate::report::pretty::Pretty;
 use crate::report::scene::{self, Scene};
-use crate::report::{Finished, Reporter};
+use crate::report::{Finished, Reporter, guard};
 use crate::run::{self, Planned, Summary};
 use crate::scenario::Scenario;
 use crate::trial::{self, Limits, Shared};
 use crate::{bound, logging, store};
-use args::{Cli, Command, Format, HowArgs, StackCommand};
+use args::{Cli, Command, Format, GridArgs, HowArgs, MutantsArgs, RunArgs, StackCommand, SweepArgs};
 
 /// The command line's `main`.
 pub fn main<K: Commands>(kit: &K) -> ExitCode {
@@ -66,9 +66,26 @@ pub fn dispatch<K: Commands>(
     match Cli::try_parse_from(args) {
         Ok(cli) => {
             let command = cli.command.unwrap_or(Command::Run(cli.run));
-            command
-                .perform(kit, settings, out)
-                .unwrap_or_else(|refusal| refuse(&refusal, err))
+            let guarded = settings.github_actions;
+            let done = match command.guard().filter(|_| guarded) {
+                None => command.perform(kit, settings, out),
+                Some(Guard::Json) => command.perform(kit, settings, &mut guard::Escaped(out)),
+                Some(Guard::Text) => {
+                    // All of it is between the two commands, so nothing in it needs them again.
+                    let settings = Settings {
+                        github_actions: false,
+                        ..settings
+                    };
+                    command.perform(kit, settings, &mut guard::Stopped::new(out))
+                }
+            };
+            done.unwrap_or_else(|refusal| {
+                if guarded {
+                    refuse(&refusal, &mut guard::Stopped::new(err))
+                } else {
+                    refuse(&refusal, err)
+                }
+            })
         }
         Err(error) => {
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -92,7 +109,44 @@ fn refuse(refusal: &Refusal, err: &mut dyn Write) -> Exit {
     refusal.exit
 }
 
+/// How the output of a command is kept from being read as commands of a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// Commands are switched off while it is written.
+    Text,
+    /// It is JSON, which can be written so that it holds none.
+    Json,
+}
+
 impl Command {
+    /// What shows text that is not ours is guarded as a whole, but for what has commands of its own to say, or guards its
+    /// foreign text piece by piece.
+    fn guard(&self) -> Option<Guard> {
+        let format = match self {
+            Self::List { format, .. } => format,
+            Self::Run(RunArgs { how, .. })
+            | Self::Reproduce { how, .. }
+            | Self::Mutants(MutantsArgs { how, .. })
+            | Self::Grid(GridArgs { how, .. })
+            | Self::Sweep(SweepArgs { how, .. }) => &how.format,
+            Self::Coverage(args) => &args.format,
+            Self::Check(args) => &args.format,
+            _ => &Format::Pretty,
+        };
+        match (format, self) {
+            (Format::Json, _) => Some(Guard::Json),
+            (
+                _,
+                Self::Run(_)
+                | Self::Reproduce { .. }
+                | Self::Export(_)
+                | Self::Completions { .. }
+                | Self::PoolServer { .. },
+            ) => None,
+            _ => Some(Guard::Text),
+        }
+    }
+
     fn perform<K: Commands>(
         self,
         kit: &K,
