@@ -166,14 +166,10 @@ impl Command {
                 if args.rounds > 1 {
                     writeln!(out, "{}", bound::sentence(&summary.finished)).map_err(unwritable)?;
                 }
-                let exceeded = exceeded(&ward, &summary.finished);
-                for line in &exceeded {
+                for line in ward.exceeded(&summary.finished) {
                     writeln!(out, "{line}").map_err(unwritable)?;
                 }
-                Ok(match summary.exit {
-                    Exit::Passed | Exit::Unfit if !exceeded.is_empty() => Exit::Failed,
-                    exit => exit,
-                })
+                Ok(summary.exit)
             }
             Self::List { filters, format } => list(kit.catalogue(), &filters, format, out),
             Self::Images(target) => {
@@ -249,29 +245,6 @@ fn ward<K: Kit>(kit: &K, settings: &Settings) -> Result<Ward, Refusal> {
         &catalogue,
         crate::quarantine::today(),
     )
-}
-
-/// The scenarios in quarantine that have failed more often than their entries allow, in words.
-fn exceeded(ward: &Ward, finished: &[Finished]) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in ward.list.entries() {
-        let of = finished.iter().filter(|ended| ended.scenario == entry.scenario);
-        let known: Vec<_> = of
-            .map(|ended| ended.verdict.kind)
-            .filter(|kind| !matches!(kind, Kind::Infra | Kind::Invalid))
-            .collect();
-        let failures = known.iter().filter(|kind| **kind != Kind::Pass).count();
-        // One trial shows no rate.
-        if known.len() > 1 && entry.is_exceeded(failures as u64, known.len() as u64) {
-            found.push(format!(
-                "{} has failed in {failures} of {} trials; its quarantine allows {:.1} %",
-                entry.scenario,
-                known.len(),
-                100.0 * entry.max_rate
-            ));
-        }
-    }
-    found
 }
 
 /// A run that has its folder, its runtime and its interruption, and no environment yet.

@@ -24,8 +24,9 @@ use super::{Arm, Record, Suspect};
 use crate::config::UnderTest;
 use crate::environment::Environment;
 use crate::exit::Refusal;
+use crate::quarantine::Ward;
 use crate::report::{Event, Finished, Reporter};
-use crate::run::{self, Planned};
+use crate::run::{self, Planned, Whole};
 use crate::scenario::Scenario;
 use crate::trial::Shared;
 
@@ -191,8 +192,12 @@ impl<E: Environment> Night<'_, '_, E> {
         let trials: Vec<_> = shared.iter().zip(&planned).collect();
         let summary = run::execute_each(
             &trials,
-            self.shared.run,
-            self.shared.cancel,
+            &Whole {
+                run: self.shared.run,
+                cancel: self.shared.cancel,
+                // Rates are for all rounds together; see the command.
+                ward: &Ward::default(),
+            },
             self.asked.seed,
             self.asked.jobs,
             self.runtime,
