@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod coverage;
+mod examples;
 mod export;
 mod grid;
 mod mutants;

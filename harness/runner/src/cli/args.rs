@@ -11,6 +11,7 @@ use harness_model::perturbation::Axis;
 use harness_model::seed::Seed;
 use jiff::Timestamp;
 
+use super::examples;
 use crate::check::Check;
 use crate::config::{self, Settings, Source};
 use crate::exit::Exit;
@@ -36,8 +37,10 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run scenarios (what happens without a command, too)
+    #[command(after_long_help = examples::RUN)]
     Run(RunArgs),
     /// List scenarios
+    #[command(after_long_help = examples::LIST)]
     List {
         /// Only scenarios with this in their name, or `family::*`
         filters: Vec<String>,
@@ -46,18 +49,23 @@ pub(super) enum Command {
         format: Format,
     },
     /// Show how images are resolved, and make them available
+    #[command(after_long_help = examples::IMAGES)]
     Images(TargetArgs),
     /// Check engine, images and host
+    #[command(after_long_help = examples::DOCTOR)]
     Doctor(TargetArgs),
     /// Remove what earlier runs left behind
+    #[command(after_long_help = examples::GC)]
     Gc,
     /// Judge a stored trial again, without containers
+    #[command(after_long_help = examples::RECHECK)]
     Recheck {
         /// Folder of the trial
         #[arg(value_name = "TRIAL_DIR")]
         dir: Utf8PathBuf,
     },
     /// Run a stored trial's scenario again, with its seed, topology and images
+    #[command(after_long_help = examples::REPRODUCE)]
     Reproduce {
         /// Folder of the trial
         #[arg(value_name = "TRIAL_DIR")]
@@ -85,11 +93,13 @@ pub(super) enum Command {
     /// Write stored runs in forms for machines: JUnit, CTRF, step summary, annotations
     Export(ExportArgs),
     /// Scenarios whose known failures are waited for
+    #[command(after_long_help = examples::QUARANTINE)]
     Quarantine {
         #[command(subcommand)]
         command: QuarantineCommand,
     },
     /// Measure the harness
+    #[command(after_long_help = examples::BENCH)]
     Bench {
         /// Which measurements; all, if none is named
         names: Vec<String>,
@@ -103,6 +113,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Stack(StackCommand),
     /// Print what a shell needs to complete commands
+    #[command(after_long_help = examples::COMPLETIONS)]
     Completions {
         /// Which shell
         shell: Shell,
@@ -221,7 +232,7 @@ pub(super) enum QuarantineCommand {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
     harness mutants                            every bug of the catalogue, and the naive check beside them\n  \
-    harness mutants no-dlq --runs 3            one bug, three trials of each of its scenarios\n  \
+    harness mutants NAME --runs 3              one bug, three trials of each of its scenarios\n  \
     harness mutants --no-baseline --seed 7     without the naive check\n\n\
     Exit codes: 0 if every bug is detected, 100 if one survives or is caught by something else only, 102 if nothing is\n\
     known of one or the naive check fails without any bug, 4 for an unknown name, 96 for a bad catalogue; see harness --help.")]
