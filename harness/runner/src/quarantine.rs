@@ -111,3 +111,56 @@ pub fn note(standing: &Standing) -> String {
         Standing::Unknown => "quarantined, but this says nothing of the pipeline".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use harness_model::quarantine::{Quarantine, Standing};
+    use harness_model::seed::Seed;
+    use harness_model::verdict::{Finding, Kind, Verdict};
+
+    use super::Ward;
+    use crate::report::Finished;
+    use crate::report::scene::Scene;
+
+    fn ended(trial: &str, kind: Option<Kind>) -> Finished {
+        Finished {
+            trial: trial.to_owned(),
+            scenario: "a::b".to_owned(),
+            seed: Seed(1),
+            dir: trial.into(),
+            verdict: Verdict::of(
+                kind.map(|kind| Finding::new(kind, "rule", "lost"))
+                    .into_iter()
+                    .collect(),
+            ),
+            quarantine: Some(Standing::Held),
+            scene: Scene::default(),
+        }
+    }
+
+    #[test]
+    fn a_rate_is_that_of_a_run_without_its_parts() {
+        let text = "[[entry]]\nscenario = \"a::b\"\nowner = \"o\"\nissue = \"i\"\nreason = \"r\"\nadded = 2026-01-01\n\
+                    expires = 2026-02-01\nmax_rate = 0.05\nfingerprints = [\"fail/no-loss/0123456789abcdef\"]\n";
+        let ward = Ward {
+            list: Quarantine::parse("q.toml", text).unwrap(),
+            ..Ward::default()
+        };
+        let (fail, pass, infra) = (Some(Kind::Fail), None, Some(Kind::Infra));
+        for (trials, exceeded) in [
+            (&[("1", fail)][..], 0),
+            (&[("1", fail), ("2", infra)], 0),
+            (&[("1", fail), ("2", fail), ("3", pass)], 2),
+            (&[("1", fail), ("2", pass), ("3", pass), ("4", pass)], 0),
+            (&[("1/a.b", fail), ("2/a.b", fail), ("3", pass)], 0),
+        ] {
+            let mut finished: Vec<_> = trials.iter().map(|(trial, kind)| ended(trial, *kind)).collect();
+            ward.limit(&mut finished);
+            let found = finished
+                .iter()
+                .filter(|ended| matches!(ended.quarantine, Some(Standing::Exceeded { .. })));
+            assert_eq!(found.count(), exceeded, "{trials:?}");
+            assert_eq!(ward.exceeded(&finished).len(), exceeded.min(1), "{trials:?}");
+        }
+    }
+}
