@@ -14,6 +14,20 @@ refuse() {
     exit 1
 }
 
+# shortened FILE BYTES: a report, or as many of its sections as have room, with a sentence that says that it was cut.
+shortened() {
+    if [ "$(wc -c < "$1")" -le "$2" ]; then
+        cat "$1"
+        return
+    fi
+    # Inside a section there may be an open fence; a report without sections is cut after a line.
+    head -c "$2" "$1" | awk '
+        { line[NR] = $0 }
+        /^### / { last = NR }
+        END { for (i = 1; i < (last > 1 ? last : NR); i++) print line[i] }'
+    printf '\nThe rest had no room here: see the artifact "night" of the run.\n'
+}
+
 # Installs the packages (all arguments but the first) if there is no command of the first one's name.
 need() {
     local command=$1

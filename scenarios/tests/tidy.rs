@@ -203,6 +203,21 @@ fn naps(text: &str) -> Vec<usize> {
     found
 }
 
+/// The ids of a catalogue of bugs.
+fn ids(catalogue: &str) -> Vec<String> {
+    let catalogue: Table = catalogue.parse().expect("it is TOML");
+    let bugs = catalogue["bug"].as_array().expect("it has bugs");
+    let ids = bugs.iter().filter_map(|bug| bug.get("id")?.as_str());
+    ids.map(str::to_owned).collect()
+}
+
+/// The words of a text that are among these names. A name without a hyphen may be an ordinary word.
+fn spoken<'a>(text: &'a str, names: &BTreeSet<String>) -> Vec<&'a str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let named = |word: &&str| word.contains('-') && names.contains(*word);
+    words.filter(named).collect()
+}
+
 /// Exit codes of the command's help that a table in Markdown does not have.
 fn undocumented_exits(help: &str, readme: &str) -> Vec<String> {
     let codes = help.split_once("Exit codes:\n").map(|(_, after)| after);
@@ -364,6 +379,25 @@ fn scenarios_know_roles_and_neither_names_nor_libraries() {
     assert_eq!(hidden_crates(bad), ["lapin"]);
     assert_eq!(literal_names(bad, &names), ["reports", "w.q"]);
     assert_eq!(literal_names("\"two reports\" on \"work\"", &names), [""; 0]);
+}
+
+#[test]
+fn nothing_that_looks_for_bugs_knows_one_by_name() {
+    let catalogues = files("fixtures/bugs", ".toml");
+    let names: BTreeSet<_> = catalogues.values().flat_map(|text| ids(text)).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for top in ["harness", "scenarios/src"] {
+        for (path, text) in files(top, ".rs") {
+            assert_eq!(spoken(&text, &names), [""; 0], "{top}/{path}");
+        }
+    }
+    let names = ids("[[bug]]\nid = \"late-ack\"\n[[bug]]\nid = \"late\"\n")
+        .into_iter()
+        .collect();
+    assert_eq!(
+        spoken("a late x-late-ack, not `late-ack`\\n", &names),
+        ["late-ack"]
+    );
 }
 
 #[test]

@@ -146,6 +146,18 @@ fn the_history_is_only_ever_added_to() {
         fs::read_to_string(&file).unwrap(),
         "{\"night\":1}\n{\"night\":2}\n"
     );
+    // Who does not answer is not taken for one without a history.
+    let nowhere = [("HISTORY_REMOTE", folder.path().join("nowhere.git"))];
+    let nowhere = nowhere.map(|(name, path)| (name, path.to_str().unwrap().to_owned()));
+    let nowhere = nowhere.each_ref().map(|(name, path)| (*name, path.as_str()));
+    for args in [&["--fetch", path][..], &[path]] {
+        let output = ci("history", args, &nowhere);
+        assert!(
+            !output.status.success() && said(&output).contains("cannot be asked for nightly-history"),
+            "{args:?}: {}",
+            said(&output)
+        );
+    }
     let count = Command::new("git")
         .args(["rev-list", "--count", "nightly-history"])
         .current_dir(&bare)
@@ -176,5 +188,61 @@ fn a_report_that_is_too_long_for_an_issue_says_so() {
         !ci("rolling-issue", &["--dry-run", "absent.md"], &[])
             .status
             .success()
+    );
+}
+
+#[test]
+fn what_has_no_room_is_cut_between_sections_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.md");
+    let shortened = |text: &str, bytes: usize| {
+        fs::write(&file, text).unwrap();
+        let output = Command::new("bash")
+            .args(["-euc", ". .ci/lib.sh; shortened \"$0\" \"$1\""])
+            .arg(&file)
+            .arg(bytes.to_string())
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    let section = |name: &str| format!("\n### flaky: {name}\n\n```text\n..F\nfirst\n```\n");
+    let text = format!("# Sweep\n{}{}{}", section("a"), section("b"), section("c"));
+    assert_eq!(shortened(&text, text.len()), text);
+    let rest = "\nThe rest had no room here: see the artifact \"night\" of the run.\n";
+    let two = format!("# Sweep\n{}{}\n", section("a"), section("b"));
+    assert_eq!(shortened(&text, text.len() - 1), format!("{two}{rest}"));
+    assert_eq!(shortened("a\nb\nc\n", 5), format!("a\nb\n{rest}"));
+}
+
+#[test]
+fn the_last_night_is_told_in_one_issue_that_is_edited_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gh, report) = (folder.path().join("gh"), folder.path().join("report.md"));
+    // Says what it was asked, and knows the issue whose number is in a variable.
+    let fake = "#!/usr/bin/env bash\nif [ \"$2\" = list ]; then echo \"$NUMBER\"; exit; fi\necho \"gh $*\"; cat \"${@: -1}\"\n";
+    fs::write(&gh, fake).unwrap();
+    fs::set_permissions(&gh, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&report, "# A night\n").unwrap();
+    let told = |number: &str| {
+        let output = Command::new("bash")
+            .args(["-euc", "PATH=\"$0:$PATH\" exec .ci/rolling-issue \"$1\""])
+            .args([folder.path(), &report])
+            .env("NUMBER", number)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let text = said(&output);
+        assert!(text.contains("\n# A night\n") && text.contains("Run: "), "{text}");
+        assert_eq!(text.matches("gh issue ").count(), 1, "{text}");
+        text
+    };
+    assert!(told("7").starts_with("gh issue edit 7 --body-file "));
+    let created = told("");
+    assert!(
+        created.starts_with("gh issue create --title Flakiness of the scenarios, by night --body-file "),
+        "{created}"
     );
 }

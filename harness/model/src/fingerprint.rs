@@ -1,7 +1,8 @@
 //! What makes two failures the same failure.
 //!
-//! The fingerprint of a finding is its kind, its rule and a hash of its first line, without what differs from run to
-//! run: numbers, identifiers and how many of them are listed. It is stable across seeds and machines, and it changes when
+//! The fingerprint of a finding is its kind, its rule and a hash of what the rule says in its first line, without what
+//! differs from run to run: numbers, identifiers, how many of them are listed, singular or plural. Where a report was last
+//! seen and which fault was in force is added to every finding, and is no part of it. It is stable across seeds and machines, and it changes when
 //! the wording of a rule changes: who rewords a rule renews the fingerprints that were recorded for it.
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::invariant::context;
 use crate::verdict::{Finding, Kind, Verdict};
 
 /// The fingerprint of a finding, as `KIND/RULE/HASH`.
@@ -20,7 +22,8 @@ pub struct Fingerprint(String);
 impl Fingerprint {
     /// The fingerprint of a finding.
     pub fn of(finding: &Finding) -> Self {
-        let text = normalised(finding.what.lines().next().unwrap_or_default());
+        let line = finding.what.lines().next().unwrap_or_default();
+        let text = normalised(context::own(line));
         let hash = xxh3_64(text.as_bytes());
         Self(format!("{}/{}/{hash:016x}", finding.kind.word(), finding.rule))
     }
@@ -67,7 +70,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// `text` in lower case, with `#` for each number or identifier, and one `#` for a list of them.
+/// `text` in lower case and in the singular, with `#` for each number or identifier, and one `#` for a list of them.
 fn normalised(text: &str) -> String {
     let mut out = String::new();
     let mut after_last = None;
@@ -86,7 +89,7 @@ fn normalised(text: &str) -> String {
         } else if token.trim().is_empty() {
             " ".to_owned()
         } else {
-            token.to_lowercase()
+            singular(token.to_lowercase())
         };
         out.push_str(&shown);
         if shown == "#" {
@@ -94,6 +97,23 @@ fn normalised(text: &str) -> String {
         }
     }
     out.trim().to_owned()
+}
+
+/// A word without what makes it a plural, as far as its end tells; it need not be a word of the language any more.
+fn singular(mut word: String) -> String {
+    match word.as_str() {
+        "were" => return "was".to_owned(),
+        "are" => return "is".to_owned(),
+        "have" => return "has".to_owned(),
+        _ => {}
+    }
+    if word.len() > 4 && word.ends_with("ies") {
+        word.truncate(word.len() - 3);
+        word.push('y');
+    } else if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") {
+        word.pop();
+    }
+    word
 }
 
 /// Words, runs of white space, and single other characters.
@@ -129,6 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Fingerprint, normalised};
+    use crate::invariant::context;
     use crate::verdict::{Finding, Kind, Verdict};
 
     #[test]
@@ -138,7 +159,11 @@ mod tests {
                 "report 17 was confirmed and is nowhere",
                 "report # was confirmed and is nowhere",
             ),
-            ("reports 3, 4, 5 and 7 of  tags", "reports # of tags"),
+            ("reports 3, 4, 5 and 7 of  tags", "report # of tag"),
+            (
+                "2 retries of one class were lost",
+                "# retry of one class was lost",
+            ),
             ("container 3f2a9c is gone", "container # is gone"),
             ("queue amq.gen-a81bc81b is gone", "queue amq.gen-# is gone"),
             ("held in C1 for 2500ms", "held in c1 for #"),
@@ -173,6 +198,77 @@ mod tests {
             Fingerprint::of(&finding).to_string(),
             "fail/no-loss/fbf404761fcdc997"
         );
+    }
+
+    #[test]
+    fn what_is_added_to_a_rules_words_makes_no_difference() {
+        let phantom = "report 18: found in report_tags, but it was never injected";
+        let durable = "analyzer published 1 message to exchange \"cleanapp\" with key report.analysed that would not \
+                       survive the broker: delivery mode 1, the first at #15";
+        let rows = "report 17: 2 rows for language de in report_analysis; one would be right";
+        let copies = "report 17: delivered from queue tags again at #35, after #20 (acknowledged at #28); nothing \
+                      explains it: 1 copy published to this queue";
+        for (own, others) in [
+            (
+                phantom,
+                &[
+                    "report 3: found in report_tags, but it was never injected; last seen at #32: acknowledged by renderer",
+                    "report 3: found in report_tags, but it was never injected; last seen at #7: delivered to tags from \
+                     report-tags; before SIGKILL of broker (fault-1, bitten at #39, healed at #41)",
+                ][..],
+            ),
+            (
+                durable,
+                &[
+                    "analyzer published 12 messages to exchange \"cleanapp\" with key report.analysed that would not \
+                     survive the broker: delivery mode 1, the first at #9; after SIGKILL of broker (fault-1, from #4 on)",
+                ],
+            ),
+            (
+                rows,
+                &[
+                    "report 17: 2 rows for language de in report_analysis; one would be right; see #18 and #33; while RST \
+                     on the link from analyzer to the broker (fault-1, bitten at #27, healed at #29) was in force",
+                    "report 2: 3 rows for language de in report_analysis; one would be right; see #18, #33, #40 and 2 more",
+                    "report 17: 2 rows for language de in report_analysis; one would be right; see #4; while SIGKILL of \
+                     broker (fault-1, bitten at #24, healed at #26) and RST on the link from tags to the broker (fault-2, \
+                     bitten at #27, never healed) were in force",
+                ],
+            ),
+            (
+                copies,
+                &[
+                    "report 1: delivered from queue tags again at #5, after #2 (acknowledged at #3); nothing explains it: 2 \
+                     copies published to this queue; while half-open on the link from analyzer to the broker (fault-1, \
+                     bitten at #34, healed at #37) was in force",
+                ],
+            ),
+        ] {
+            let print = |what: &str| Fingerprint::of(&Finding::new(Kind::Fail, "rule", what));
+            for other in others {
+                assert_eq!(print(own), print(other), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_added_is_in_the_fingerprint_of_any_golden() {
+        let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
+        let mut added = 0;
+        for entry in std::fs::read_dir(goldens).unwrap() {
+            let path = entry.unwrap().path();
+            let Some(text) = path.is_file().then(|| std::fs::read_to_string(&path).unwrap()) else {
+                continue;
+            };
+            for line in text.lines().filter(|line| line.starts_with("fail ")) {
+                let own = context::own(line);
+                added += usize::from(own != line);
+                for word in ["bitten at", "last seen", "see #", "healed at"] {
+                    assert!(!own.contains(word), "{own}");
+                }
+            }
+        }
+        assert!(added > 10, "{added}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod answered;
 mod atomic;
 mod case;
 mod concurrency;
-mod context;
+pub(crate) mod context;
 mod dead;
 mod duplicates;
 mod durable;

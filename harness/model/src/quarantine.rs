@@ -57,6 +57,13 @@ pub enum Standing {
         /// The fingerprints that the entry does not have.
         fingerprints: Vec<Fingerprint>,
     },
+    /// It failed in a way that is known, but with the others of its run more often than the entry allows.
+    Exceeded {
+        /// How many trials of the scenario have failed.
+        failures: u64,
+        /// Of how many that say something.
+        trials: u64,
+    },
     /// The entry's last day is over: nothing is held any more, and the entry itself is an error.
     Expired,
     /// The trial is infra or invalid, which no entry covers.
@@ -69,7 +76,7 @@ impl Entry {
         today > self.expires
     }
 
-    /// What it makes of a trial that ended with this verdict.
+    /// What it makes of a trial that ended with this verdict, by itself.
     pub fn standing(&self, today: Date, verdict: &Verdict) -> Standing {
         if self.is_expired(today) {
             return Standing::Expired;
@@ -198,16 +205,26 @@ impl Quarantine {
         })
     }
 
-    /// The same, if each entry is about a scenario of the catalogue.
+    /// The same, if each entry is about a scenario of the catalogue and has begun: one that begins later would last longer
+    /// than it may.
     ///
     /// # Errors
-    /// One is not.
-    pub fn check(self, catalogue: &[&str]) -> Result<Self, QuarantineError> {
+    /// One is not, or has not.
+    pub fn check(self, catalogue: &[&str], today: Date) -> Result<Self, QuarantineError> {
         let Ok(tree) = DeTable::parse(&self.text) else {
             return Ok(self);
         };
         let mut mistakes = Vec::new();
         for (i, entry) in self.entries.iter().enumerate() {
+            if entry.added > today {
+                mistakes.push(mistake(
+                    tree.get_ref(),
+                    &format!("entry.{i}.added"),
+                    format!("it begins on {}, and today is {today}", entry.added),
+                    "a day that is not in the future",
+                    "the first day is the one on which the entry is written; days are those of UTC",
+                ));
+            }
             if !catalogue.contains(&entry.scenario.as_str()) {
                 mistakes.push(mistake(
                     tree.get_ref(),
@@ -222,6 +239,7 @@ impl Quarantine {
                 ));
             }
         }
+        mistakes.sort();
         if mistakes.is_empty() {
             return Ok(self);
         }

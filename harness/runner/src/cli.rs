@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod coverage;
+mod examples;
 mod export;
 mod grid;
 mod mutants;
@@ -39,12 +40,12 @@ use crate::report::forms::{Told, places};
 use crate::report::json::Json;
 use crate::report::pretty::Pretty;
 use crate::report::scene::{self, Scene};
-use crate::report::{Finished, Reporter};
+use crate::report::{Finished, Reporter, guard};
 use crate::run::{self, Planned, Summary};
 use crate::scenario::Scenario;
 use crate::trial::{self, Limits, Shared};
 use crate::{bound, logging, store};
-use args::{Cli, Command, Format, HowArgs, StackCommand};
+use args::{Cli, Command, Format, GridArgs, HowArgs, MutantsArgs, RunArgs, StackCommand, SweepArgs};
 
 /// The command line's `main`.
 pub fn main<K: Commands>(kit: &K) -> ExitCode {
@@ -66,9 +67,26 @@ pub fn dispatch<K: Commands>(
     match Cli::try_parse_from(args) {
         Ok(cli) => {
             let command = cli.command.unwrap_or(Command::Run(cli.run));
-            command
-                .perform(kit, settings, out)
-                .unwrap_or_else(|refusal| refuse(&refusal, err))
+            let guarded = settings.github_actions;
+            let done = match command.guard().filter(|_| guarded) {
+                None => command.perform(kit, settings, out),
+                Some(Guard::Json) => command.perform(kit, settings, &mut guard::Escaped(out)),
+                Some(Guard::Text) => {
+                    // All of it is between the two commands, so nothing in it needs them again.
+                    let settings = Settings {
+                        github_actions: false,
+                        ..settings
+                    };
+                    command.perform(kit, settings, &mut guard::Stopped::new(out))
+                }
+            };
+            done.unwrap_or_else(|refusal| {
+                if guarded {
+                    refuse(&refusal, &mut guard::Stopped::new(err))
+                } else {
+                    refuse(&refusal, err)
+                }
+            })
         }
         Err(error) => {
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -92,7 +110,44 @@ fn refuse(refusal: &Refusal, err: &mut dyn Write) -> Exit {
     refusal.exit
 }
 
+/// How the output of a command is kept from being read as commands of a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// Commands are switched off while it is written.
+    Text,
+    /// It is JSON, which can be written so that it holds none.
+    Json,
+}
+
 impl Command {
+    /// What shows text that is not ours is guarded as a whole, but for what has commands of its own to say, or guards its
+    /// foreign text piece by piece.
+    fn guard(&self) -> Option<Guard> {
+        let format = match self {
+            Self::List { format, .. } => format,
+            Self::Run(RunArgs { how, .. })
+            | Self::Reproduce { how, .. }
+            | Self::Mutants(MutantsArgs { how, .. })
+            | Self::Grid(GridArgs { how, .. })
+            | Self::Sweep(SweepArgs { how, .. }) => &how.format,
+            Self::Coverage(args) => &args.format,
+            Self::Check(args) => &args.format,
+            _ => &Format::Pretty,
+        };
+        match (format, self) {
+            (Format::Json, _) => Some(Guard::Json),
+            (
+                _,
+                Self::Run(_)
+                | Self::Reproduce { .. }
+                | Self::Export(_)
+                | Self::Completions { .. }
+                | Self::PoolServer { .. },
+            ) => None,
+            _ => Some(Guard::Text),
+        }
+    }
+
     fn perform<K: Commands>(
         self,
         kit: &K,
@@ -112,14 +167,10 @@ impl Command {
                 if args.rounds > 1 {
                     writeln!(out, "{}", bound::sentence(&summary.finished)).map_err(unwritable)?;
                 }
-                let exceeded = exceeded(&ward, &summary.finished);
-                for line in &exceeded {
+                for line in ward.exceeded(&summary.finished) {
                     writeln!(out, "{line}").map_err(unwritable)?;
                 }
-                Ok(match summary.exit {
-                    Exit::Passed | Exit::Unfit if !exceeded.is_empty() => Exit::Failed,
-                    exit => exit,
-                })
+                Ok(summary.exit)
             }
             Self::List { filters, format } => list(kit.catalogue(), &filters, format, out),
             Self::Images(target) => {
@@ -195,29 +246,6 @@ fn ward<K: Kit>(kit: &K, settings: &Settings) -> Result<Ward, Refusal> {
         &catalogue,
         crate::quarantine::today(),
     )
-}
-
-/// The scenarios in quarantine that have failed more often than their entries allow, in words.
-fn exceeded(ward: &Ward, finished: &[Finished]) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in ward.list.entries() {
-        let of = finished.iter().filter(|ended| ended.scenario == entry.scenario);
-        let known: Vec<_> = of
-            .map(|ended| ended.verdict.kind)
-            .filter(|kind| !matches!(kind, Kind::Infra | Kind::Invalid))
-            .collect();
-        let failures = known.iter().filter(|kind| **kind != Kind::Pass).count();
-        // One trial shows no rate.
-        if known.len() > 1 && entry.is_exceeded(failures as u64, known.len() as u64) {
-            found.push(format!(
-                "{} has failed in {failures} of {} trials; its quarantine allows {:.1} %",
-                entry.scenario,
-                known.len(),
-                100.0 * entry.max_rate
-            ));
-        }
-    }
-    found
 }
 
 /// A run that has its folder, its runtime and its interruption, and no environment yet.

@@ -264,7 +264,7 @@ impl<K: Kit> Front<K> {
     }
 }
 
-/// Writes the diagnosis and the scene to stderr; returns the diagnosis.
+/// Writes the diagnosis and the scene to stderr; returns the diagnosis, which libtest-mimic prints.
 fn explain(word: &str, finished: &Finished, guarded: bool) -> String {
     let headline = message(finished);
     let mut text = format!("{word}{headline}\n").into_bytes();
@@ -275,7 +275,11 @@ fn explain(word: &str, finished: &Finished, guarded: bool) -> String {
         text = guard::wrapped(&text);
     }
     drop(io::stderr().write_all(&text));
-    headline
+    if guarded {
+        guard::inside(&headline)
+    } else {
+        headline
+    }
 }
 
 #[cfg(test)]

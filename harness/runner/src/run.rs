@@ -14,6 +14,7 @@ use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::exit::{Exit, Refusal};
 use crate::panics::caught;
+use crate::quarantine::Ward;
 use crate::report::{Event, Finished, Reporter, Totals};
 use crate::scenario::Scenario;
 use crate::store;
@@ -140,15 +141,30 @@ pub fn execute<E: Environment>(
     reporter: &mut dyn Reporter,
 ) -> Summary {
     let trials: Vec<_> = planned.iter().map(|planned| (shared, planned)).collect();
-    execute_each(&trials, shared.run, shared.cancel, seed, jobs, runtime, reporter)
+    let whole = Whole {
+        run: shared.run,
+        cancel: shared.cancel,
+        ward: shared.ward,
+    };
+    execute_each(&trials, &whole, seed, jobs, runtime, reporter)
+}
+
+/// What a run is as a whole, whatever each of its trials has.
+#[derive(Debug)]
+pub struct Whole<'a> {
+    /// Its folder.
+    pub run: &'a store::Run,
+    /// Its interruption.
+    pub cancel: &'a Cancel,
+    /// The quarantine whose rates its trials together have to keep.
+    pub ward: &'a Ward,
 }
 
 /// The same for trials each of which has an environment, a judge and a part of the run of its own. They are begun in
 /// their order.
 pub fn execute_each<E: Environment>(
     trials: &[(&Shared<'_, E>, &Planned<'_, E::Cx>)],
-    run: &store::Run,
-    cancel: &Cancel,
+    whole: &Whole<'_>,
     seed: Seed,
     jobs: usize,
     runtime: &Handle,
@@ -163,14 +179,13 @@ pub fn execute_each<E: Environment>(
         }
     };
     show(&Event::RunStarted {
-        run: run.id.clone(),
+        run: whole.run.id.clone(),
         seed,
         trials: trials.len(),
-        dir: run.dir.clone(),
+        dir: whole.run.dir.clone(),
     });
 
     let mut finished: Vec<Finished> = Vec::new();
-    let mut totals = Totals::default();
     let mut bug = false;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
@@ -178,7 +193,7 @@ pub fn execute_each<E: Environment>(
         let mut running = 0;
         loop {
             while running < jobs
-                && !cancel.is_cancelled()
+                && !whole.cancel.is_cancelled()
                 && let Some(&(shared, next)) = waiting.next()
             {
                 let sender = sender.clone();
@@ -203,16 +218,19 @@ pub fn execute_each<E: Environment>(
             show(&event);
             if let Event::TrialFinished(ended) = event {
                 running -= 1;
-                totals.add(&ended);
                 bug |= ended.verdict.findings.iter().any(|finding| finding.rule == "bug");
                 finished.push(*ended);
             }
         }
     });
 
+    // Only now is it known how often each scenario has failed.
+    whole.ward.limit(&mut finished);
+    let mut totals = Totals::default();
+    finished.iter().for_each(|ended| totals.add(ended));
     let exit = if bug {
         Exit::Bug
-    } else if cancel.is_cancelled() {
+    } else if whole.cancel.is_cancelled() {
         Exit::Interrupted
     } else {
         Exit::of(finished.iter().map(Finished::counts_as))

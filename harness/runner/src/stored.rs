@@ -45,6 +45,7 @@ pub(crate) fn told<K: Kit>(
         }
     }
     finished.sort_by(|a, b| a.dir.cmp(&b.dir));
+    ward.limit(&mut finished);
     let ran: BTreeSet<_> = finished.iter().map(|ended| ended.scenario.as_str()).collect();
     let catalogue = kit.catalogue();
     let missing = catalogue.iter().filter(|scenario| {

@@ -1,7 +1,7 @@
 //! Many trials of each scenario, under conditions that are drawn: how often does it fail, and what makes it fail?
 //!
 //! - `plan`: how many trials of a scenario are due, and what its counts make of it; pure, one scenario at a time;
-//! - `night`: runs what is due, round after round, then the experiments about what is flaky;
+//! - `night`: runs what is due, round after round, then the experiments about what has failed, but not always;
 //! - `merge`: adds up shards; `history`: what earlier sweeps have found; `show`: the report.
 //!
 //! What is run of a scenario depends on the sweep's seed and on the results of this scenario, and on nothing else:
@@ -80,16 +80,19 @@ pub struct Arm {
     pub p: f64,
 }
 
-/// What is known of a scenario that is flaky.
+/// What is known of a scenario that has failed, but not always.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Suspect {
-    /// Its first trial that failed.
+    /// The run that its first trial that failed belongs to.
+    pub run: String,
+    /// That trial, by its id within the run.
     pub trial: String,
     /// The first step in which that differs from the trials that passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divergence: Option<Divergence>,
-    /// How many repetitions of it failed, of how many.
-    pub again: (u64, u64),
+    /// How many repetitions of it failed, of how many that say something; nothing if no time was left for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<(u64, u64)>,
     /// The same with one thing taken away, the most telling first.
     pub arms: Vec<Arm>,
 }
@@ -109,9 +112,13 @@ pub struct Sweep {
     pub trials: u64,
     /// Which shards are there.
     pub shards: BTreeSet<Shard>,
+    /// The scenarios that all shards together were asked for.
+    pub asked: BTreeSet<String>,
+    /// Those of them that were dealt to the shards that are there.
+    pub dealt: BTreeSet<String>,
     /// Its trials, by scenario and number.
     pub records: Vec<Record>,
-    /// What was found out about flaky scenarios.
+    /// What was found out about scenarios that have failed, but not always.
     pub suspects: BTreeMap<String, Suspect>,
 }
 
@@ -123,6 +130,18 @@ impl Sweep {
             counts.entry(&record.scenario).or_default().count(record.verdict);
         }
         counts
+    }
+
+    /// The scenarios that should have been run here and have no trial: nothing is known of them.
+    pub fn untried(&self) -> Vec<&str> {
+        let tried = self.counts();
+        let dealt = self.dealt.iter().map(String::as_str);
+        dealt.filter(|name| !tried.contains_key(name)).collect()
+    }
+
+    /// The scenarios of shards that are not there.
+    pub(crate) fn elsewhere(&self) -> Vec<&str> {
+        self.asked.difference(&self.dealt).map(String::as_str).collect()
     }
 
     /// Brings the trials into their order.

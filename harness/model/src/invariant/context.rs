@@ -15,6 +15,23 @@ use super::story;
 /// Most faults and events that are named.
 const NAMED: usize = 3;
 
+/// What is added begins with one of these, after a semicolon.
+const SEEN: &str = "last seen at #";
+const SEE: &str = "see #";
+const WHILE: &str = "while ";
+const BEFORE: &str = "before ";
+const AFTER: &str = "after ";
+
+/// What a rule itself says, of a text that something may have been added to. A rule's own clause that begins like one of
+/// ours is left out with what follows it.
+pub(crate) fn own(text: &str) -> &str {
+    let clauses = [SEEN, SEE, WHILE, BEFORE, AFTER];
+    let ends = clauses
+        .iter()
+        .filter_map(|words| text.find(&format!("; {words}")));
+    text[..ends.min().unwrap_or(text.len())].trim_end()
+}
+
 /// Adds to a finding what it does not say yet. What makes a trial invalid is about the harness and stays as it is.
 pub(super) fn add(case: &Case<'_>, mut finding: Finding) -> Finding {
     if finding.kind != Kind::Fail {
@@ -35,7 +52,7 @@ fn seen(case: &Case<'_>, finding: &mut Finding) {
         && finding.events.is_empty()
     {
         if let Some((event, words)) = last(case, key) {
-            finding.what = format!("{}; last seen at #{}: {words}", finding.what, event.n);
+            finding.what = format!("{}; {SEEN}{}: {words}", finding.what, event.n);
             finding.events.push(event.n);
         }
     } else if !finding.events.is_empty() {
@@ -44,7 +61,9 @@ fn seen(case: &Case<'_>, finding: &mut Finding) {
         if finding.events.len() > NAMED {
             events.push(format!("{} more", finding.events.len() - NAMED));
         }
-        finding.what = format!("{}; see {}", finding.what, story::list(events));
+        let events = story::list(events);
+        let events = events.trim_start_matches('#');
+        finding.what = format!("{}; {SEE}{events}", finding.what);
     }
 }
 
@@ -93,7 +112,7 @@ pub(super) fn faults(case: &Case<'_>, finding: &Finding) -> Option<String> {
             words.push(format!("{} more", unnamed.len() - NAMED));
         }
         let verb = if words.len() == 1 { "was" } else { "were" };
-        return (!words.is_empty()).then(|| format!("while {} {verb} in force", story::list(words)));
+        return (!words.is_empty()).then(|| format!("{WHILE}{} {verb} in force", story::list(words)));
     }
     // The nearer one.
     let next = case.outages().iter().find(|outage| outage.from.n > last);
@@ -101,8 +120,8 @@ pub(super) fn faults(case: &Case<'_>, finding: &Finding) -> Option<String> {
     let ahead = next.map_or(u64::MAX, |outage| outage.from.n - last);
     let behind = past.map_or(u64::MAX, |outage| first - over(outage));
     match (next, past) {
-        (Some(outage), _) if ahead <= behind => Some(format!("before {}", told(outage))),
-        (_, Some(outage)) => Some(format!("after {}", told(outage))),
+        (Some(outage), _) if ahead <= behind => Some(format!("{BEFORE}{}", told(outage))),
+        (_, Some(outage)) => Some(format!("{AFTER}{}", told(outage))),
         _ => None,
     }
 }

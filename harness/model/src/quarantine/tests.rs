@@ -26,7 +26,7 @@ const TODAY: Date = date(2026, 11, 24);
 
 #[test]
 fn entries_are_read() {
-    let quarantine = read().check(&["a::b", "a::c"]).unwrap();
+    let quarantine = read().check(&["a::b", "a::c"], TODAY).unwrap();
     let entry = quarantine.of("a::b").unwrap();
     assert_eq!((&*entry.owner, entry.expires), ("@team", date(2026, 12, 1)));
     assert!(quarantine.of("a::c").is_none());
@@ -79,7 +79,7 @@ fn mistakes_are_shown_where_they_are() {
 #[test]
 fn an_entry_of_a_scenario_that_is_gone_is_refused() {
     let said = |catalogue: &[&str]| {
-        let error = read().check(catalogue).unwrap_err();
+        let error = read().check(catalogue, TODAY).unwrap_err();
         (
             error.mistakes()[0].message.clone(),
             error.mistakes()[0].help.clone(),
@@ -91,6 +91,20 @@ fn an_entry_of_a_scenario_that_is_gone_is_refused() {
         ("unknown scenario `a::b`", "did you mean `a::bb`?")
     );
     assert!(said(&["other::one"]).1.starts_with("`harness list`"));
+}
+
+#[test]
+fn an_entry_that_has_not_begun_is_refused() {
+    let on = |today| read().check(&["a::b"], today);
+    assert!(on(date(2026, 11, 1)).is_ok());
+    let said = on(date(2026, 10, 31)).unwrap_err().render(100, false);
+    for part in [
+        "it begins on 2026-11-01, and today is 2026-10-31",
+        "q.toml:6:9",
+        "the one on which the entry is written",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use harness_model::perturbation::Axis;
 use harness_model::seed::Seed;
 use jiff::Timestamp;
 
+use super::examples;
 use crate::check::Check;
 use crate::config::{self, Settings, Source};
 use crate::exit::Exit;
@@ -36,8 +37,10 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run scenarios (what happens without a command, too)
+    #[command(after_long_help = examples::RUN)]
     Run(RunArgs),
     /// List scenarios
+    #[command(after_long_help = examples::LIST)]
     List {
         /// Only scenarios with this in their name, or `family::*`
         filters: Vec<String>,
@@ -46,18 +49,23 @@ pub(super) enum Command {
         format: Format,
     },
     /// Show how images are resolved, and make them available
+    #[command(after_long_help = examples::IMAGES)]
     Images(TargetArgs),
     /// Check engine, images and host
+    #[command(after_long_help = examples::DOCTOR)]
     Doctor(TargetArgs),
     /// Remove what earlier runs left behind
+    #[command(after_long_help = examples::GC)]
     Gc,
     /// Judge a stored trial again, without containers
+    #[command(after_long_help = examples::RECHECK)]
     Recheck {
         /// Folder of the trial
         #[arg(value_name = "TRIAL_DIR")]
         dir: Utf8PathBuf,
     },
     /// Run a stored trial's scenario again, with its seed, topology and images
+    #[command(after_long_help = examples::REPRODUCE)]
     Reproduce {
         /// Folder of the trial
         #[arg(value_name = "TRIAL_DIR")]
@@ -85,11 +93,13 @@ pub(super) enum Command {
     /// Write stored runs in forms for machines: JUnit, CTRF, step summary, annotations
     Export(ExportArgs),
     /// Scenarios whose known failures are waited for
+    #[command(after_long_help = examples::QUARANTINE)]
     Quarantine {
         #[command(subcommand)]
         command: QuarantineCommand,
     },
     /// Measure the harness
+    #[command(after_long_help = examples::BENCH)]
     Bench {
         /// Which measurements; all, if none is named
         names: Vec<String>,
@@ -103,6 +113,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Stack(StackCommand),
     /// Print what a shell needs to complete commands
+    #[command(after_long_help = examples::COMPLETIONS)]
     Completions {
         /// Which shell
         shell: Shell,
@@ -221,7 +232,7 @@ pub(super) enum QuarantineCommand {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
     harness mutants                            every bug of the catalogue, and the naive check beside them\n  \
-    harness mutants no-dlq --runs 3            one bug, three trials of each of its scenarios\n  \
+    harness mutants NAME --runs 3              one bug, three trials of each of its scenarios\n  \
     harness mutants --no-baseline --seed 7     without the naive check\n\n\
     Exit codes: 0 if every bug is detected, 100 if one survives or is caught by something else only, 102 if nothing is\n\
     known of one or the naive check fails without any bug, 4 for an unknown name, 96 for a bad catalogue; see harness --help.")]
@@ -335,15 +346,18 @@ pub(super) struct CheckArgs {
     args_conflicts_with_subcommands = true,
     after_long_help = "Examples:\n  \
     harness sweep --budget 2h                        all scenarios, for two hours\n  \
-    harness sweep broker:: --trials 60               60 trials of each; one that has failed gets three times as many\n  \
+    harness sweep broker:: --trials 60               60 trials of each; thrice that of what has failed\n  \
     harness sweep --axes seed,latency --shard 1/3    two axes, and every third scenario\n  \
     harness sweep merge A B C                        what three shards add up to\n\n\
-    The first trial of a scenario is undisturbed; in each other one every axis is on or off, as the seed draws. A scenario\n\
-    is left after 59 clean trials: one that fails with 5 % would have shown (95 %). A failure costs 78 clean ones. Of what\n\
-    is flaky, the first failure is run again, as it was and without each axis. The report is sweep.md and sweep.html in\n\
-    the run's folder; history.jsonl beside it gets a line for each whole sweep.\n\n\
-    Exit codes: 100 if a scenario always fails, or more often than --max-rate; 102 if of one nothing is known; 96 for\n\
-    shards that do not belong together; see harness --help."
+    The first trial of a scenario is undisturbed; in each other one every axis is on or off, as the\n\
+    seed draws. A scenario is left after 59 clean trials: one that fails with 5 % would have shown\n\
+    (95 %). A failure costs 78 clean ones. Of what has failed, but not always, the first failure is\n\
+    run again, as it was and without each axis; a quarter of a budget is kept for that. The report\n\
+    is sweep.md and sweep.html in the run's folder; history.jsonl beside it gets a line for each\n\
+    whole sweep.\n\n\
+    Exit codes: 100 if a scenario always fails, or more often than --max-rate; 102 if nothing is\n\
+    known of one, or a shard is missing; 96 for shards that do not belong together; see harness\n\
+    --help."
 )]
 pub(super) struct SweepArgs {
     #[command(subcommand)]

@@ -1,5 +1,6 @@
 //! `harness export`: stored runs in the forms that machines read.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use harness_model::verdict::Kind;
@@ -9,6 +10,7 @@ use super::{unwritable, ward};
 use crate::config::Settings;
 use crate::exit::{Exit, Refusal};
 use crate::kit::Kit;
+use crate::report::guard;
 use crate::stored;
 
 /// Writes the forms, and ends as a run with these trials would.
@@ -44,9 +46,16 @@ pub(super) fn run<K: Kit>(
         told.missing.len(),
         told.exit().code()
     );
-    writeln!(out, "{sentence}").map_err(unwritable)?;
+    let mut text = format!("{sentence}\n");
     for name in &told.missing {
-        writeln!(out, "not run: {name}").map_err(unwritable)?;
+        _ = writeln!(text, "not run: {name}");
     }
+    // The forms may be commands; this must not be.
+    let text = if settings.github_actions {
+        guard::wrapped(text.as_bytes())
+    } else {
+        text.into_bytes()
+    };
+    out.write_all(&text).map_err(unwritable)?;
     Ok(told.exit())
 }

@@ -18,7 +18,7 @@ use crate::mutants::{Attempt, Matrix, Seen, Watched};
 use crate::report::json::Json;
 use crate::report::pretty::Pretty;
 use crate::report::{Event, Finished, Reporter};
-use crate::run::{self, Planned};
+use crate::run::{self, Planned, Whole};
 use crate::scenario::Scenario;
 use crate::store;
 use crate::trial::{Limits, Shared};
@@ -259,8 +259,11 @@ fn execute<K: Commands>(
     let runtime = session.runtime.handle();
     run::execute_each(
         &trials,
-        &session.run,
-        &session.cancel,
+        &Whole {
+            run: &session.run,
+            cancel: &session.cancel,
+            ward: &session.ward,
+        },
         seed,
         jobs,
         runtime,

@@ -1,7 +1,10 @@
 //! `harness quarantine`: what is held, whether it may still be, and what an entry would look like.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::iter::repeat_n;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::fingerprint::Fingerprint;
@@ -16,6 +19,7 @@ use crate::exit::{Exit, Refusal};
 use crate::kit::Kit;
 use crate::quarantine::Ward;
 use crate::store;
+use crate::sweep::{STORED, history, merge};
 
 pub(super) fn run<K: Kit>(
     kit: &K,
@@ -65,32 +69,87 @@ fn list(ward: &Ward, runs: &Utf8Path, out: &mut dyn Write) -> Result<Exit, Refus
     Ok(Exit::Passed)
 }
 
-/// How many trials of a scenario have passed since the last one that did not, newest first. A run that cannot be read
-/// ends the streak: nobody knows what it was.
+/// How many trials of a scenario have passed since the last one that did not, by what is stored and by the history of
+/// sweeps. What cannot be read ends the streak: nobody knows what it was.
 fn clean_streak(runs: &Utf8Path, scenario: &str) -> u64 {
-    let runs = runs.read_dir_utf8().into_iter().flatten().flatten();
-    let mut runs: Vec<_> = runs
-        .map(camino::Utf8DirEntry::into_path)
-        .filter(|path| !path.is_symlink() && path.join(store::MARKER).is_file())
-        .collect();
-    runs.sort();
     let mut streak = 0;
-    for run in runs.iter().rev() {
-        for dir in store::trials(run).unwrap_or_default() {
-            // A trial in a part of a run had a planted bug, or was a point of the grid.
-            let ours = dir.parent() == Some(run.as_path())
-                && store::read_about(&dir).is_ok_and(|about| about.scenario == scenario);
-            if !ours {
-                continue;
-            }
-            match store::read_verdict(&dir).map(|verdict| verdict.kind) {
-                Ok(Kind::Pass) => streak += 1,
-                Ok(Kind::Infra | Kind::Invalid) => {}
-                _ => return streak,
-            }
+    for ended in newest_first(runs, scenario) {
+        match ended {
+            Some(Kind::Pass) => streak += 1,
+            Some(Kind::Infra | Kind::Invalid) => {}
+            Some(Kind::Fail | Kind::Hang) | None => break,
         }
     }
     streak
+}
+
+/// How the trials of a scenario have ended, the newest first; nothing for one of which that is not known. The history
+/// tells of sweeps that are not stored any more.
+fn newest_first(runs: &Utf8Path, scenario: &str) -> Vec<Option<Kind>> {
+    let stored = runs.read_dir_utf8().into_iter().flatten().flatten();
+    let mut stored: Vec<_> = stored
+        .map(camino::Utf8DirEntry::into_path)
+        .filter(|path| !path.is_symlink() && path.join(store::MARKER).is_file())
+        .collect();
+    stored.sort();
+    let mut seen = BTreeSet::new();
+    let mut past: Vec<(String, Vec<Option<Kind>>)> = Vec::new();
+    // Shards come after the sweep that they were merged into, which has all of their trials.
+    for run in stored.iter().rev() {
+        let id = run.file_name().unwrap_or_default().to_owned();
+        if seen.insert(id.clone()) {
+            let ended = if run.join(STORED).is_file() {
+                of_sweep(run, scenario, &mut seen)
+            } else {
+                of_run(run, scenario)
+            };
+            past.push((id, ended));
+        }
+    }
+    let (history, _) = history::read(&runs.join(history::FILE)).unwrap_or_default();
+    for line in history {
+        let newest = line.runs.iter().max().cloned().unwrap_or_default();
+        if let Some(counts) = line.scenarios.get(scenario)
+            && !line.runs.iter().any(|run| seen.contains(run))
+        {
+            // When it has failed among those that passed is not known.
+            let failed = (counts.failed > 0).then_some(Some(Kind::Fail));
+            let passed = repeat_n(Some(Kind::Pass), counts.passed as usize);
+            past.push((newest, failed.into_iter().chain(passed).collect()));
+        }
+    }
+    past.sort_by(|(a, _), (b, _)| b.cmp(a));
+    past.into_iter().flat_map(|(_, ended)| ended).collect()
+}
+
+/// The trials of a sweep, of which not all are kept; the runs that it is made of are `seen` with it.
+fn of_sweep(run: &Utf8Path, scenario: &str, seen: &mut BTreeSet<String>) -> Vec<Option<Kind>> {
+    let Ok(sweep) = merge::read(run) else {
+        return vec![None];
+    };
+    seen.extend(sweep.runs);
+    let of = sweep.records.iter().filter(|record| record.scenario == scenario);
+    let mut of: Vec<_> = of.collect();
+    of.sort_by_key(|record| Reverse(record.n));
+    of.iter().map(|record| Some(record.verdict)).collect()
+}
+
+/// The trials of a run, but for those in its parts: they had a planted bug, or were points of the grid.
+fn of_run(run: &Utf8Path, scenario: &str) -> Vec<Option<Kind>> {
+    let dirs = store::trials(run).unwrap_or_default();
+    let ours = |dir: &&Utf8PathBuf| {
+        dir.parent() == Some(run) && store::read_about(dir).is_ok_and(|about| about.scenario == scenario)
+    };
+    let mut dirs: Vec<_> = dirs.iter().filter(ours).collect();
+    dirs.sort_by_key(|dir| Reverse(number(dir)));
+    let ended = |dir: &&Utf8PathBuf| store::read_verdict(dir).ok().map(|verdict| verdict.kind);
+    dirs.iter().map(ended).collect()
+}
+
+/// Which trial of its scenario it was, in the order in which they began: `family.name`, `family.name.2` and so on.
+fn number(dir: &Utf8Path) -> u32 {
+    let last = dir.file_name().and_then(|name| name.rsplit_once('.'));
+    last.and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
 }
 
 /// Red if an entry's last day is over.
@@ -122,7 +181,7 @@ fn propose(
     out: &mut dyn Write,
 ) -> Result<Exit, Refusal> {
     let (about, verdict) = (store::read_about(dir)?, store::read_verdict(dir)?);
-    let fingerprints: std::collections::BTreeSet<_> = Fingerprint::all(&verdict).into_iter().collect();
+    let fingerprints: BTreeSet<_> = Fingerprint::all(&verdict).into_iter().collect();
     if fingerprints.is_empty() {
         return Err(Refusal::config(format!(
             "{dir} is {}: there is no failure to wait for",

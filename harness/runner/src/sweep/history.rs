@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 
 use camino::Utf8Path;
+use harness_model::perturbation::Axis;
 use harness_model::seed::Seed;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub(crate) struct Line {
     pub(crate) revision: String,
     /// Its seed.
     pub(crate) seed: Seed,
+    /// What it varied; empty in lines of old, of which it is not known.
+    #[serde(default)]
+    pub(crate) axes: Vec<Axis>,
     /// The counts of each scenario.
     pub(crate) scenarios: BTreeMap<String, Counts>,
 }
@@ -65,6 +69,7 @@ pub(crate) fn append(path: &Utf8Path, sweep: &Sweep) -> Result<(), Refusal> {
         runs: sweep.runs.clone(),
         revision: sweep.revision.clone(),
         seed: sweep.seed,
+        axes: sweep.axes.clone(),
         scenarios: sweep
             .counts()
             .into_iter()

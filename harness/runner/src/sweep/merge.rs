@@ -1,5 +1,7 @@
 //! Adds up the shards of a sweep.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{STORED, Sweep};
@@ -33,15 +35,22 @@ fn runs(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, Refusal> {
     Ok(found)
 }
 
-/// The sweep that the shards in these folders make.
+/// The folders that runs are in, by their ids.
+pub(crate) type Folders = BTreeMap<String, Utf8PathBuf>;
+
+/// The sweep that the shards in these folders make, and where their runs are.
 ///
 /// # Errors
 /// One cannot be read, is of another sweep than the first, or is there twice.
-pub(crate) fn merge(dirs: &[Utf8PathBuf]) -> Result<Sweep, Refusal> {
+pub(crate) fn merge(dirs: &[Utf8PathBuf]) -> Result<(Sweep, Folders), Refusal> {
     let mut merged: Option<(&Utf8Path, Sweep)> = None;
+    let mut folders = Folders::new();
     let runs: Vec<_> = dirs.iter().map(|dir| runs(dir)).collect::<Result<_, _>>()?;
     for dir in runs.iter().flatten() {
         let shard = read(dir)?;
+        for run in &shard.runs {
+            folders.insert(run.clone(), folder(dir, &shard, run));
+        }
         match &mut merged {
             None => merged = Some((dir, shard)),
             Some((first, merged)) => add(merged, shard).map_err(|why| {
@@ -51,7 +60,16 @@ pub(crate) fn merge(dirs: &[Utf8PathBuf]) -> Result<Sweep, Refusal> {
     }
     let (_, mut merged) = merged.ok_or_else(|| Refusal::config("there is nothing to merge"))?;
     merged.sort();
-    Ok(merged)
+    Ok((merged, folders))
+}
+
+/// Where a run is of what is stored in `dir`: there, or beside it if that is a sweep which was merged before.
+fn folder(dir: &Utf8Path, stored: &Sweep, run: &str) -> Utf8PathBuf {
+    let beside = dir.parent().map(|parent| parent.join(run));
+    match beside.filter(|_| stored.runs.len() > 1) {
+        Some(beside) => beside,
+        None => dir.to_owned(),
+    }
 }
 
 fn add(merged: &mut Sweep, shard: Sweep) -> Result<(), String> {
@@ -70,6 +88,9 @@ fn add(merged: &mut Sweep, shard: Sweep) -> Result<(), String> {
     if merged.axes != shard.axes {
         return Err("they vary different things".to_owned());
     }
+    if merged.asked != shard.asked {
+        return Err("they were asked for different scenarios".to_owned());
+    }
     let of = |sweep: &Sweep| sweep.shards.first().map(|shard| shard.of);
     if of(merged) != of(&shard) {
         return Err("they are cut into a different number of shards".to_owned());
@@ -77,6 +98,13 @@ fn add(merged: &mut Sweep, shard: Sweep) -> Result<(), String> {
     if let Some(twice) = merged.shards.intersection(&shard.shards).next() {
         return Err(format!("shard {}/{} is there twice", twice.part, twice.of));
     }
+    let tried: BTreeSet<_> = merged.counts().into_keys().map(str::to_owned).collect();
+    let records = shard.records.iter().map(|record| &record.scenario);
+    let has = |name: &&String| merged.dealt.contains(*name) || tried.contains(*name);
+    if let Some(twice) = shard.dealt.iter().chain(records).find(has) {
+        return Err(format!("both have {twice}"));
+    }
+    merged.dealt.extend(shard.dealt);
     merged.runs.extend(shard.runs);
     merged.shards.extend(shard.shards);
     merged.records.extend(shard.records);

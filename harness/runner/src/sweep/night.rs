@@ -1,4 +1,4 @@
-//! Runs a sweep: rounds of what is due of each scenario, then experiments about what is flaky.
+//! Runs a sweep: rounds of what is due of each scenario, then experiments about what has failed, but not always.
 //!
 //! Each trial has a folder of its own number, `N/family.name`, so that where it is does not depend on which trial begins
 //! first. The folders of trials that passed are removed but for the first few, which are compared with what failed.
@@ -19,15 +19,15 @@ use harness_model::verdict::Kind;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::plan::{Class, Counts};
+use super::plan::{Counts, rounds_are_over};
 use super::{Arm, Record, Suspect};
 use crate::config::UnderTest;
 use crate::environment::Environment;
 use crate::exit::Refusal;
+use crate::quarantine::Ward;
 use crate::report::{Event, Finished, Reporter};
-use crate::run::{self, Planned};
+use crate::run::{self, Planned, Whole};
 use crate::scenario::Scenario;
-use crate::store;
 use crate::trial::Shared;
 
 /// So many trials that passed are kept of each scenario.
@@ -80,12 +80,12 @@ impl<E: Environment> Night<'_, '_, E> {
         let mut counts = vec![Counts::default(); self.scenarios.len()];
         for round in 1_u64.. {
             let due = self.due(round, &counts);
-            if due.is_empty() || self.is_over() {
+            if due.is_empty() || self.rounds_are_over(&counts) {
                 break;
             }
             // In slices, so that a budget of time is not overrun by a whole round.
             for slice in due.chunks(self.asked.jobs * 8) {
-                if self.is_over() {
+                if self.rounds_are_over(&counts) {
                     break;
                 }
                 for (due, ended) in self.execute(slice)? {
@@ -103,12 +103,18 @@ impl<E: Environment> Night<'_, '_, E> {
             let of: Vec<_> = records.iter().filter(|record| record.scenario == name).collect();
             let failed = |record: &&&Record| matches!(record.verdict, Kind::Fail | Kind::Hang);
             let first = of.iter().filter(failed).min_by_key(|record| record.n);
-            if let (Class::Flaky, Some(first)) = (counts.class(), first) {
+            if let Some(first) = first.filter(|_| counts.is_suspect()) {
                 let suspect = self.suspect(at, first, &of)?;
                 suspects.insert(name.to_owned(), suspect);
             }
         }
         Ok((records, suspects))
+    }
+
+    fn rounds_are_over(&self, counts: &[Counts]) -> bool {
+        let suspects = counts.iter().any(|counts| counts.is_suspect());
+        self.shared.cancel.is_cancelled()
+            || rounds_are_over(self.begun.elapsed(), self.asked.budget, suspects)
     }
 
     fn is_over(&self) -> bool {
@@ -186,8 +192,12 @@ impl<E: Environment> Night<'_, '_, E> {
         let trials: Vec<_> = shared.iter().zip(&planned).collect();
         let summary = run::execute_each(
             &trials,
-            self.shared.run,
-            self.shared.cancel,
+            &Whole {
+                run: self.shared.run,
+                cancel: self.shared.cancel,
+                // Rates are for all rounds together; see the command.
+                ward: &Ward::default(),
+            },
             self.asked.seed,
             self.asked.jobs,
             self.runtime,
@@ -214,7 +224,7 @@ impl<E: Environment> Night<'_, '_, E> {
         Ok(pairs.filter_map(|(due, ended)| Some((due, ended?))).collect())
     }
 
-    /// What can be found out about a flaky scenario by its ledgers, and by running its first failure again, as it was and
+    /// What can be found out about a suspect by its ledgers, and by running its first failure again, as it was and
     /// with one thing taken away.
     fn suspect(&mut self, at: usize, first: &Record, of: &[&Record]) -> Result<Suspect, Refusal> {
         let folder = |record: &Record| {
@@ -251,21 +261,24 @@ impl<E: Environment> Night<'_, '_, E> {
         };
         let again = self.tally(&arm(None).collect::<Vec<_>>())?;
         let mut arms = Vec::new();
-        for axis in axes.into_iter().take(if again.0 == 0 { 0 } else { usize::MAX }) {
-            if self.is_over() {
-                break;
+        // What does not fail again shows nothing by not failing without something.
+        if let Some(again) = again.filter(|(failed, _)| *failed > 0) {
+            for axis in axes {
+                let Some(failed) = self.tally(&arm(Some(axis)).collect::<Vec<_>>())? else {
+                    break;
+                };
+                arms.push(Arm {
+                    without: axis,
+                    failed,
+                    p: if failed.1 == 0 { 1.0 } else { fisher(again, failed) },
+                });
             }
-            let failed = self.tally(&arm(Some(axis)).collect::<Vec<_>>())?;
-            arms.push(Arm {
-                without: axis,
-                failed,
-                p: if failed.1 == 0 { 1.0 } else { fisher(again, failed) },
-            });
         }
         let corrected = holm(&arms.iter().map(|arm| arm.p).collect::<Vec<_>>());
         arms.iter_mut().zip(corrected).for_each(|(arm, p)| arm.p = p);
         arms.sort_by(|a, b| a.p.total_cmp(&b.p).then(a.without.cmp(&b.without)));
         Ok(Suspect {
+            run: self.shared.run.id.clone(),
             trial: first.trial.clone(),
             divergence,
             again,
@@ -273,17 +286,17 @@ impl<E: Environment> Night<'_, '_, E> {
         })
     }
 
-    /// How many of these failed, of how many that say something.
-    fn tally(&mut self, due: &[Due]) -> Result<(u64, u64), Refusal> {
+    /// How many of these failed, of how many that say something; nothing if the time is over.
+    fn tally(&mut self, due: &[Due]) -> Result<Option<(u64, u64)>, Refusal> {
         if self.is_over() {
-            return Ok((0, 0));
+            return Ok(None);
         }
         let mut counts = Counts::default();
         for (_, ended) in self.execute(due)? {
             counts.count(ended.verdict.kind);
             drop(fs::remove_dir_all(&ended.dir));
         }
-        Ok((counts.failed, counts.telling()))
+        Ok(Some((counts.failed, counts.telling())))
     }
 }
 
@@ -321,8 +334,8 @@ impl Reporter for Within<'_> {
     }
 }
 
-/// Where a trial's folder is, for a command.
-pub(crate) fn place(run: &store::Run, trial: &str) -> String {
+/// Where a trial's folder is in that of its run, for a command.
+pub(crate) fn place(run: &Utf8Path, trial: &str) -> String {
     let (part, name) = trial.split_once('/').unwrap_or((".", trial));
-    run.dir.join(part).join(name.replace("::", ".")).into_string()
+    run.join(part).join(name.replace("::", ".")).into_string()
 }

@@ -1,5 +1,7 @@
 //! How many trials of a scenario are due, and what its counts make of it.
 
+use std::time::Duration;
+
 use harness_model::statistics::{Sequential, Standing, wilson};
 use harness_model::verdict::Kind;
 use serde::{Deserialize, Serialize};
@@ -81,8 +83,14 @@ impl Counts {
         self.failed >= FIRST && wilson(self.failed, self.telling()).0 >= 0.5
     }
 
-    fn tells_nothing(self) -> bool {
+    /// Most of its trials say nothing of the pipeline.
+    pub(crate) fn tells_nothing(self) -> bool {
         self.all() >= FIRST && self.telling() * 2 <= self.all()
+    }
+
+    /// It has failed, and not always: whether it fails again, and why, is worth asking.
+    pub fn is_suspect(self) -> bool {
+        self.failed > 0 && self.class() != Class::Regression
     }
 
     fn standing(self) -> Standing {
@@ -125,9 +133,17 @@ impl Counts {
     }
 }
 
+/// Whether rounds are over after so much of a budget of time. Once there are suspects a quarter of it is kept back for the
+/// experiments about them, so that a sweep which ends by the clock does more than count.
+pub fn rounds_are_over(spent: Duration, budget: Option<Duration>, suspects: bool) -> bool {
+    budget.is_some_and(|budget| spent >= if suspects { budget * 3 / 4 } else { budget })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Class, Counts, Kind};
+    use std::time::Duration;
+
+    use super::{Class, Counts, Kind, rounds_are_over};
 
     /// Runs trials whose verdicts `verdict` gives by number, until the scenario is left.
     fn run(trials: u64, verdict: impl Fn(u64) -> Kind) -> Counts {
@@ -155,6 +171,40 @@ mod tests {
         let counts = run(500, |n| if n == 30 { Kind::Fail } else { Kind::Pass });
         assert_eq!((counts.passed, counts.failed), (59 + 78, 1));
         assert_eq!(counts.class(), Class::Stable);
+        assert!(counts.is_suspect(), "made up for, and still unexplained");
+    }
+
+    #[test]
+    fn what_fails_now_and_then_is_a_suspect() {
+        for (passed, failed, suspect) in [(59, 0, false), (0, 1, true), (300, 7, true), (0, 5, false)] {
+            let counts = Counts {
+                passed,
+                failed,
+                ..Counts::default()
+            };
+            assert_eq!(counts.is_suspect(), suspect, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_the_time_is_kept_for_suspects() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        for (spent, budget, suspects, over) in [
+            (0, Some(60), false, false),
+            (44, Some(60), true, false),
+            (45, Some(60), true, true),
+            (45, Some(60), false, false),
+            (59, Some(60), false, false),
+            (60, Some(60), false, true),
+            (60, Some(60), true, true),
+            (6000, None, true, false),
+        ] {
+            assert_eq!(
+                rounds_are_over(minutes(spent), budget.map(minutes), suspects),
+                over,
+                "{spent} of {budget:?}, {suspects}"
+            );
+        }
     }
 
     #[test]

@@ -1,26 +1,28 @@
-//! The report of a sweep, as text in Markdown and as a page.
+//! The report of a sweep, as text in Markdown and as a page. Both say the same, from the same sentences.
+//!
+//! Names, errors and routing keys come from what shards have stored, which may be from anywhere. In Markdown all of it
+//! stands in fences that cannot be closed from inside, so it can neither mention anybody nor be taken for markup.
+
+mod markdown;
+mod page;
 
 use std::fmt::Write as _;
 
-use harness_model::statistics::{seen_by, trials_to_see, wilson};
+use harness_model::statistics::{fisher, holm, seen_by, trials_to_see, wilson};
 use harness_model::verdict::Kind;
-use maud::{DOCTYPE, html};
 
+pub(crate) use self::markdown::markdown;
+pub(crate) use self::page::page;
 use super::history::Line;
 use super::plan::{Class, Counts};
-use super::{Suspect, Sweep, merge};
+use super::{Record, Suspect, Sweep, merge};
 
-/// Below this an axis is named.
+/// Below this a difference is named.
 const SIGNIFICANT: f64 = 0.05;
-
-const STYLE: &str = "
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-pre { white-space: pre-wrap; overflow-wrap: anywhere }
-.strip { display: flex; flex-wrap: wrap; gap: 1px; list-style: none; padding: 0 }
-.strip li { width: .7rem; text-align: center; font: .7rem/1.2 monospace }
-.pass { background: #8fbc8f; color: #000 } .fail { background: #b22222; color: #fff } .other { background: #bbb; color: #000 }
-";
+/// How many earlier sweeps are looked at.
+const PAST: usize = 10;
+/// How often to try what has not come again.
+const REPRODUCE: u64 = 59;
 
 /// One scenario of the report.
 struct Row<'a> {
@@ -28,36 +30,139 @@ struct Row<'a> {
     counts: Counts,
     class: Class,
     strip: Vec<Kind>,
-    before: Option<Counts>,
+    /// How many of its failures a quarantine waits for.
+    held: usize,
+    first: Option<&'a Record>,
+    /// Earlier sweeps, the oldest first.
+    past: Vec<Counts>,
+    /// How likely it is that it fails as often as before, if that can be said.
+    change: Option<f64>,
     suspect: Option<&'a Suspect>,
 }
 
+/// All scenarios, the worst first.
 fn rows<'a>(sweep: &'a Sweep, history: &[Line]) -> Vec<Row<'a>> {
-    let last = |name: &str| {
-        history
-            .iter()
-            .rev()
-            .find_map(|line| line.scenarios.get(name).copied())
-    };
     let mut rows: Vec<_> = sweep
         .counts()
         .into_iter()
-        .map(|(name, counts)| Row {
-            name,
-            counts,
-            class: counts.class(),
-            strip: sweep
-                .records
-                .iter()
-                .filter(|record| record.scenario == name)
-                .map(|record| record.verdict)
-                .collect(),
-            before: last(name),
-            suspect: sweep.suspects.get(name),
+        .map(|(name, counts)| {
+            let records = sweep.records.iter().filter(|record| record.scenario == name);
+            let records: Vec<_> = records.collect();
+            let failed = |record: &&&Record| matches!(record.verdict, Kind::Fail | Kind::Hang);
+            Row {
+                name,
+                counts,
+                class: counts.class(),
+                strip: records.iter().map(|record| record.verdict).collect(),
+                held: records.iter().filter(failed).filter(|record| record.held).count(),
+                first: records
+                    .iter()
+                    .filter(failed)
+                    .min_by_key(|record| record.n)
+                    .copied(),
+                past: past(sweep, history, name),
+                change: None,
+                suspect: sweep.suspects.get(name),
+            }
         })
         .collect();
+    compare(&mut rows);
     rows.sort_by_key(|row| (row.class, row.name));
     rows
+}
+
+/// What the latest earlier sweeps that have varied the same things have found of a scenario.
+fn past(sweep: &Sweep, history: &[Line], name: &str) -> Vec<Counts> {
+    let earlier =
+        |line: &&Line| line.axes == sweep.axes && !line.runs.iter().any(|run| sweep.runs.contains(run));
+    let found = history.iter().filter(earlier);
+    let found = found.filter_map(|line| line.scenarios.get(name).copied());
+    let mut found: Vec<_> = found.filter(|counts| counts.telling() > 0).collect();
+    found.drain(..found.len().saturating_sub(PAST));
+    found
+}
+
+/// Failures and trials of all of them together.
+fn together(past: &[Counts]) -> (u64, u64) {
+    let add = |(failed, of), counts: &Counts| (failed + counts.failed, of + counts.telling());
+    past.iter().fold((0, 0), add)
+}
+
+/// Compares each scenario with its past: Fisher's test in both directions, corrected for the number of scenarios. Those
+/// that have never failed cannot show a change, so they do not count as comparisons.
+fn compare(rows: &mut [Row<'_>]) {
+    let mut compared: Vec<_> = rows
+        .iter_mut()
+        .filter(|row| row.counts.telling() > 0 && row.counts.failed + together(&row.past).0 > 0)
+        .filter(|row| !row.past.is_empty())
+        .collect();
+    let probability = |row: &&mut Row<'_>| {
+        let (now, before) = ((row.counts.failed, row.counts.telling()), together(&row.past));
+        (2.0 * fisher(now, before).min(fisher(before, now))).min(1.0)
+    };
+    let corrected = holm(&compared.iter().map(probability).collect::<Vec<_>>());
+    for (row, p) in compared.iter_mut().zip(corrected) {
+        row.change = Some(p);
+    }
+}
+
+impl Row<'_> {
+    /// All that is known of it, line by line, but for its trials.
+    fn lines(&self, place: &dyn Fn(&Suspect) -> String) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.counts.failed == 0 && self.counts.telling() > 0 {
+            let rate = percent(seen_by(self.counts.telling()));
+            lines.push(format!("a rate of {rate} would have been seen (95 %)"));
+        }
+        if let Some(first) = self.first {
+            let conditions = if first.perturbation.is_none() {
+                "undisturbed".to_owned()
+            } else {
+                first.perturbation.to_string()
+            };
+            lines.push(format!(
+                "first failure: trial {}, seed {}, {conditions}",
+                first.n, first.seed
+            ));
+        }
+        if self.held > 0 {
+            lines.push(format!(
+                "held by a quarantine: {} of {} failures",
+                self.held, self.counts.failed
+            ));
+        }
+        if !self.past.is_empty() {
+            lines.push(self.before());
+        }
+        lines.extend(
+            self.suspect
+                .map(|suspect| known(suspect, place))
+                .unwrap_or_default(),
+        );
+        lines
+    }
+
+    /// What earlier sweeps have found, and whether it has changed.
+    fn before(&self) -> String {
+        let each: Vec<_> = self
+            .past
+            .iter()
+            .map(|counts| format!("{}/{}", counts.failed, counts.telling()))
+            .collect();
+        let (failed, of) = together(&self.past);
+        let change = match self.change {
+            Some(p) if p <= SIGNIFICANT => {
+                let more = self.counts.failed * of > failed * self.counts.telling();
+                let word = if more { "more" } else { "less" };
+                format!("{word} often than before (p {p:.4})")
+            }
+            _ => "no change shown".to_owned(),
+        };
+        format!(
+            "before: {} failed, {failed}/{of} together; {change}",
+            each.join(" ")
+        )
+    }
 }
 
 fn cell(verdict: Kind) -> char {
@@ -76,14 +181,11 @@ fn percent(rate: f64) -> String {
 
 /// The counts of a scenario in words.
 fn told(counts: Counts) -> String {
-    let (low, high) = wilson(counts.failed, counts.telling());
-    let mut text = format!(
-        "{} of {} failed, between {} and {}",
-        counts.failed,
-        counts.telling(),
-        percent(low),
-        percent(high)
-    );
+    let mut text = if counts.telling() == 0 {
+        "no trial says anything".to_owned()
+    } else {
+        rate(counts.failed, counts.telling())
+    };
     for (n, word) in [(counts.infra, "infra"), (counts.invalid, "invalid")] {
         if n > 0 {
             _ = write!(text, "; {n} {word}");
@@ -92,19 +194,26 @@ fn told(counts: Counts) -> String {
     text
 }
 
-/// What is known of a flaky scenario, line by line.
-fn known(suspect: &Suspect, place: &dyn Fn(&str) -> String) -> Vec<String> {
+fn rate(failed: u64, of: u64) -> String {
+    let (low, high) = wilson(failed, of);
+    format!(
+        "{failed} of {of} failed, between {} and {}",
+        percent(low),
+        percent(high)
+    )
+}
+
+/// What the experiments about a scenario have found.
+fn known(suspect: &Suspect, place: &dyn Fn(&Suspect) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(parted) = &suspect.divergence {
         lines.push(format!("first difference: {parted}"));
     }
-    let (failed, of) = suspect.again;
-    let (low, high) = wilson(failed, of);
-    lines.push(format!(
-        "its first failure again: {failed} of {of} failed, between {} and {}",
-        percent(low),
-        percent(high)
-    ));
+    lines.push(match suspect.again {
+        None => "its first failure was not run again: no time was left".to_owned(),
+        Some((_, 0)) => "its first failure again: no trial says anything".to_owned(),
+        Some((failed, of)) => format!("its first failure again: {}", rate(failed, of)),
+    });
     for arm in &suspect.arms {
         let verdict = if arm.p <= SIGNIFICANT {
             "it takes this to fail"
@@ -122,122 +231,199 @@ fn known(suspect: &Suspect, place: &dyn Fn(&str) -> String) -> Vec<String> {
             arm.p
         ));
     }
-    let times = if failed == 0 {
-        REPRODUCE
-    } else {
-        trials_to_see((failed as f64 / of as f64).min(0.95))
+    let times = match suspect.again {
+        Some((failed @ 1.., of)) => trials_to_see((failed as f64 / of as f64).min(0.95)),
+        _ => REPRODUCE,
     };
     lines.push(format!(
         "again: harness reproduce {} --times {times}",
-        place(&suspect.trial)
+        place(suspect)
     ));
     lines
 }
 
-/// How often to try what has not come again.
-const REPRODUCE: u64 = 59;
-
-/// The report as text.
-pub(crate) fn markdown(
-    sweep: &Sweep,
-    history: &[Line],
-    notes: &[String],
-    place: &dyn Fn(&str) -> String,
-) -> String {
-    let mut text = String::from("# Sweep\n\n");
+/// What the sweep was, what should be here and is not, and what else is to be said of all of it.
+fn facts(sweep: &Sweep, notes: &[String]) -> Vec<String> {
     let axes: Vec<_> = sweep.axes.iter().map(|axis| axis.word()).collect();
-    _ = writeln!(
-        text,
-        "seed {}, revision {}, {} trials; varied: {}\n",
-        sweep.seed,
-        sweep.revision,
-        sweep.records.len(),
-        axes.join(", ")
-    );
-    for part in merge::missing(sweep) {
-        _ = writeln!(text, "- shard {part} is missing: its scenarios are not in here");
+    let mut lines = vec![
+        format!(
+            "seed {}, revision {}, {} trials",
+            sweep.seed,
+            sweep.revision,
+            sweep.records.len()
+        ),
+        format!("varied: {}", axes.join(", ")),
+    ];
+    let shards = merge::missing(sweep);
+    lines.extend(shards.iter().map(|part| format!("shard {part} is missing")));
+    let elsewhere = sweep.elsewhere();
+    if !elsewhere.is_empty() {
+        lines.push(format!("not in here are {}", elsewhere.join(", ")));
     }
-    for note in notes {
-        _ = writeln!(text, "- {note}");
-    }
-    for row in rows(sweep, history) {
-        _ = writeln!(
-            text,
-            "\n{:<10}  {}: {}",
-            row.class.word(),
-            row.name,
-            told(row.counts)
-        );
-        let strip: String = row.strip.iter().map(|verdict| cell(*verdict)).collect();
-        _ = writeln!(text, "    {strip}");
-        if row.counts.failed == 0 && row.counts.telling() > 0 {
-            _ = writeln!(
-                text,
-                "    a rate of {} would have been seen (95 %)",
-                percent(seen_by(row.counts.telling()))
-            );
-        }
-        if let Some(before) = row.before {
-            _ = writeln!(
-                text,
-                "    before: {}, {} of {} failed",
-                before.class().word(),
-                before.failed,
-                before.telling()
-            );
-        }
-        for line in row
-            .suspect
-            .map(|suspect| known(suspect, place))
-            .unwrap_or_default()
-        {
-            _ = writeln!(text, "    {line}");
-        }
-    }
-    text
+    let untried = sweep.untried();
+    lines.extend(untried.iter().map(|name| format!("no trial of {name} was run")));
+    lines.extend(notes.iter().cloned());
+    lines
 }
 
-/// The report as a page that needs nothing else.
-pub(crate) fn page(
-    sweep: &Sweep,
-    history: &[Line],
-    notes: &[String],
-    place: &dyn Fn(&str) -> String,
-) -> String {
-    let class = |verdict: &Kind| match verdict {
-        Kind::Pass => "pass",
-        Kind::Fail | Kind::Hang => "fail",
-        _ => "other",
-    };
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Sweep " (sweep.seed) }
-                style { (maud::PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "Sweep" }
-                p { "Seed " (sweep.seed) ", revision " (sweep.revision) ", " (sweep.records.len()) " trials." }
-                @for part in merge::missing(sweep) { p { "Shard " (part) " is missing." } }
-                @for note in notes { p { (note) } }
-                @for row in rows(sweep, history) {
-                    section {
-                        h2 { (row.name) " (" (row.class.word()) ")" }
-                        p { (told(row.counts)) }
-                        ol.strip aria-label={ "trials of " (row.name) } {
-                            @for verdict in &row.strip {
-                                li class=(class(verdict)) title=(verdict.word()) { (cell(*verdict)) }
-                            }
-                        }
-                        @if let Some(before) = row.before { p { "Before: " (told(before)) } }
-                        @if let Some(suspect) = row.suspect { pre { (known(suspect, place).join("\n")) } }
-                    }
-                }
-            }
+#[cfg(test)]
+pub(super) mod tests {
+    use harness_model::perturbation::{Axis, Perturbation};
+    use harness_model::seed::Seed;
+    use harness_model::verdict::Kind;
+
+    use super::super::{Record, Shard, Sweep};
+    use super::{Counts, Line, Suspect, facts, rows};
+
+    /// A sweep of `a::b` in which so many passed, and then so many failed.
+    pub(in crate::sweep) fn sweep(passed: u64, failed: u64) -> Sweep {
+        let record = |n| Record {
+            scenario: "a::b".to_owned(),
+            n,
+            seed: Seed(40 + n),
+            perturbation: Perturbation {
+                latency_ms: (n > 1).then_some(7),
+                ..Perturbation::default()
+            },
+            verdict: if n > passed { Kind::Fail } else { Kind::Pass },
+            trial: format!("{n}/a.b"),
+            held: n == passed + 2,
+        };
+        Sweep {
+            runs: vec!["r".to_owned()],
+            revision: "abc".to_owned(),
+            seed: Seed(1),
+            axes: vec![Axis::Seed, Axis::Latency],
+            trials: 100,
+            shards: [Shard { part: 1, of: 2 }].into(),
+            asked: ["a::b", "a::c", "a::d"].map(str::to_owned).into(),
+            dealt: ["a::b", "a::c"].map(str::to_owned).into(),
+            records: (1..=passed + failed).map(record).collect(),
+            suspects: [].into(),
         }
-    };
-    page.into_string()
+    }
+
+    fn line(run: &str, axes: &[Axis], failed: u64, of: u64) -> Line {
+        let counts = Counts {
+            passed: of - failed,
+            failed,
+            ..Counts::default()
+        };
+        Line {
+            runs: vec![run.to_owned()],
+            revision: "abc".to_owned(),
+            seed: Seed(1),
+            axes: axes.to_vec(),
+            scenarios: [("a::b".to_owned(), counts)].into(),
+        }
+    }
+
+    fn said(sweep: &Sweep, history: &[Line]) -> Vec<String> {
+        let of = |_: &Suspect| "DIR/2/a.b".to_owned();
+        rows(sweep, history)[0].lines(&of)
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let lines = facts(&sweep(3, 0), &["a note".to_owned()]);
+        assert_eq!(
+            lines,
+            [
+                "seed 1, revision abc, 3 trials",
+                "varied: seed, latency",
+                "shard 2 is missing",
+                "not in here are a::d",
+                "no trial of a::c was run",
+                "a note"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_failure_and_its_conditions_are_said() {
+        let lines = said(&sweep(6, 3), &[]);
+        assert_eq!(
+            lines,
+            [
+                "first failure: trial 7, seed 47, latency 7 ms",
+                "held by a quarantine: 1 of 3 failures"
+            ]
+        );
+        assert_eq!(
+            said(&sweep(0, 1), &[]),
+            ["first failure: trial 1, seed 41, undisturbed"]
+        );
+        assert_eq!(
+            said(&sweep(59, 0), &[]),
+            ["a rate of 5.0 % would have been seen (95 %)"]
+        );
+    }
+
+    #[test]
+    fn a_change_against_earlier_sweeps_is_said_if_it_is_shown() {
+        let same = [Axis::Seed, Axis::Latency];
+        let history = |failed| -> Vec<_> {
+            (0..12)
+                .map(|n| line(&format!("{n}"), &same, failed, 60))
+                .collect()
+        };
+        for (now, failed, change) in [
+            (sweep(80, 20), 1, "more often than before (p "),
+            (sweep(59, 1), 1, "no change shown"),
+            (sweep(100, 0), 20, "less often than before (p "),
+            (sweep(59, 0), 0, "no change shown"),
+        ] {
+            let lines = said(&now, &history(failed));
+            let before = lines.iter().find(|line| line.starts_with("before: ")).unwrap();
+            let each = vec![format!("{failed}/60"); 10].join(" ");
+            assert!(
+                before.starts_with(&format!(
+                    "before: {each} failed, {}/600 together; {change}",
+                    10 * failed
+                )),
+                "{before}"
+            );
+        }
+    }
+
+    #[test]
+    fn sweeps_that_varied_other_things_and_the_sweep_itself_are_not_compared() {
+        let others = [
+            line("0", &[Axis::Seed], 9, 60),
+            line("1", &[], 9, 60),
+            line("r", &[Axis::Seed, Axis::Latency], 9, 60),
+        ];
+        let lines = said(&sweep(20, 0), &others);
+        assert!(!lines.iter().any(|line| line.starts_with("before")), "{lines:?}");
+    }
+
+    #[test]
+    fn without_time_nothing_is_counted() {
+        let mut sweep = sweep(6, 1);
+        let mut with = |again| {
+            let suspect = Suspect {
+                run: "r".to_owned(),
+                trial: "7/a.b".to_owned(),
+                divergence: None,
+                again,
+                arms: Vec::new(),
+            };
+            sweep.suspects = [("a::b".to_owned(), suspect)].into();
+            said(&sweep, &[])[1..].join("\n")
+        };
+        for (again, first) in [
+            (None, "its first failure was not run again: no time was left\n"),
+            (Some((0, 0)), "its first failure again: no trial says anything\n"),
+            (
+                Some((0, 8)),
+                "its first failure again: 0 of 8 failed, between 0.0 % and 32.4 %\n",
+            ),
+        ] {
+            assert_eq!(
+                with(again),
+                format!("{first}again: harness reproduce DIR/2/a.b --times 59")
+            );
+        }
+        assert!(with(Some((4, 8))).ends_with("--times 5"));
+    }
 }

@@ -65,6 +65,15 @@ fn help_shows_commands_examples_and_exit_codes() {
     golden("help_quarantine", &of_command("quarantine"));
     golden("help_report", &of_command("report"));
     golden("help_stack_up", &of_command("stack up"));
+    golden("help_run", &of_command("run"));
+    golden("help_list", &of_command("list"));
+    golden("help_images", &of_command("images"));
+    golden("help_doctor", &of_command("doctor"));
+    golden("help_gc", &of_command("gc"));
+    golden("help_recheck", &of_command("recheck"));
+    golden("help_reproduce", &of_command("reproduce"));
+    golden("help_bench", &of_command("bench"));
+    golden("help_completions", &of_command("completions"));
 }
 
 #[test]

@@ -15,7 +15,8 @@ use quick_junit::Report;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{harness, harness_with};
+use crate::cli::{Said, harness, harness_with};
+use crate::mutants::{catalogue, entry};
 use crate::reports::{finished, scene};
 use crate::{golden, path, settings};
 
@@ -262,4 +263,75 @@ fn foreign_text_cannot_drive_a_workflow() {
     assert!(stop < log && log < start, "{}", said.out);
     assert_eq!(said.out.matches("::stop-commands::").count(), 1, "{}", said.out);
     assert!(!harness(&out, "judge::loses").out.contains("::stop-commands::"));
+}
+
+/// What `harness ARGS` says in a step of a workflow.
+fn in_a_step(out: &TempDir, args: &str) -> Said {
+    let mut settings = settings(out);
+    settings.github_actions = true;
+    harness_with(settings, args)
+}
+
+/// All of `text` is where commands are switched off.
+fn is_stopped(text: &str) -> bool {
+    let lines: Vec<_> = text.lines().collect();
+    let Some(token) = lines[0].strip_prefix("::stop-commands::") else {
+        return false;
+    };
+    let ends = lines.iter().filter(|line| **line == format!("::{token}::"));
+    lines.len() > 2 && ends.count() == 1 && lines.last().is_some_and(|last| last.contains(token))
+}
+
+#[test]
+fn no_command_lets_foreign_text_drive_a_workflow() {
+    let out = TempDir::new().unwrap();
+    harness(&out, "judge::loses");
+    let run = path(&out).join("latest").canonicalize_utf8().unwrap();
+    let bugs = catalogue(&out, &entry("found", "forgetful", "no-loss"));
+    for args in [
+        &format!("recheck {run}/judge.loses"),
+        &format!("coverage {run}"),
+        &format!("quarantine propose {run}/judge.loses --owner a --issue b"),
+        "quarantine list",
+        "sweep judge::loses --trials 5 --seed 1",
+        &format!("mutants --no-baseline --bugs {bugs}"),
+        "doctor",
+    ] {
+        let said = in_a_step(&out, args);
+        assert!(is_stopped(&said.out), "{args}: {}", said.out);
+        assert_eq!(said.out.matches("::stop-commands::").count(), 1, "{args}");
+        assert!(!harness(&out, args).out.contains("::stop-commands::"), "{args}");
+    }
+    let refused = in_a_step(&out, "recheck nowhere");
+    assert!(is_stopped(&refused.err), "{}", refused.err);
+}
+
+#[test]
+fn json_lines_hold_no_workflow_commands() {
+    let out = TempDir::new().unwrap();
+    for args in [
+        "judge::loses --seed 1 --format json",
+        "sweep judge::loses --trials 5 --seed 1 --format json",
+        "coverage --format json",
+        "list --format json",
+    ] {
+        let said = in_a_step(&out, args);
+        assert!(
+            !said.out.contains(['#']) && !said.out.contains("::stop"),
+            "{args}"
+        );
+        for line in said.out.lines() {
+            serde_json::from_str::<Value>(line).unwrap();
+        }
+    }
+}
+
+#[test]
+fn commands_of_ours_are_not_switched_off() {
+    let out = TempDir::new().unwrap();
+    harness(&out, "judge::loses");
+    let said = in_a_step(&out, "export --report github");
+    let stop = said.out.find("::stop-commands::").unwrap();
+    assert!(said.out[..stop].starts_with("::error file="), "{}", said.out);
+    assert!(is_stopped(&said.out[stop..]), "{}", said.out);
 }

@@ -15,14 +15,14 @@ use crate::cli::{Said, harness};
 use crate::{golden, path};
 
 /// An entry of a catalogue: a bug that makes the script longer.
-fn entry(id: &str, script: &str, caught_by: &str) -> String {
+pub(crate) fn entry(id: &str, script: &str, caught_by: &str) -> String {
     format!(
         "[[bug]]\nid = \"{id}\"\nlike = \"-\"\nenv = {{ SCRIPT = \"{script}\" }}\nservices = [\"analyzer\"]\n\
          caught_by = [\"{caught_by}\"]\nscenarios = [\"judge::passes\"]\n"
     )
 }
 
-fn catalogue(out: &TempDir, text: &str) -> Utf8PathBuf {
+pub(crate) fn catalogue(out: &TempDir, text: &str) -> Utf8PathBuf {
     let file = path(out).join("bugs.toml");
     fs::write(&file, text).unwrap();
     file

@@ -5,9 +5,11 @@ use std::fs;
 use harness_model::fingerprint::Fingerprint;
 use harness_runner::exit::Exit;
 use harness_runner::store;
+use quick_junit::Report;
 use tempfile::TempDir;
 
 use crate::cli::{Said, harness_with};
+use crate::mutants::{catalogue, entry as bug};
 use crate::store::trial;
 use crate::{path, settings};
 
@@ -68,6 +70,9 @@ fn a_known_failure_is_shown_and_does_not_count() {
         often.out
     );
 
+    assert!(often.out.contains("2 fail in "), "{}", often.out);
+    assert!(often.out.contains("exit code 100"), "{}", often.out);
+
     let other = entry(
         "judge::loses",
         (&added, &expires),
@@ -85,6 +90,96 @@ fn a_known_failure_is_shown_and_does_not_count() {
     // What says nothing of the pipeline is nothing that could be known.
     let infra = with(&out, &known, "judge::loses --topology open=infra");
     assert_eq!(infra.exit, Exit::Unfit, "{}", infra.out);
+}
+
+#[test]
+fn forms_agree_with_the_exit_code_if_a_known_failure_comes_too_often() {
+    let out = TempDir::new().unwrap();
+    let (added, expires) = now();
+    let known = entry("judge::loses", (&added, &expires), &print_of(&out));
+    let (junit, summary) = (path(&out).join("j.xml"), path(&out).join("s.md"));
+    let forms = format!("--report junit={junit} --report summary={summary}");
+    let counts = || {
+        let report = Report::deserialize_from_str(&fs::read_to_string(&junit).unwrap()).unwrap();
+        (report.failures, report.skipped)
+    };
+    let once = with(&out, &known, &format!("judge::loses {forms}"));
+    assert_eq!((once.exit, counts()), (Exit::Passed, (0, 1)), "{}", once.out);
+    let often = with(&out, &known, &format!("judge::loses --rounds 2 {forms}"));
+    assert_eq!((often.exit, counts()), (Exit::Failed, (1, 0)), "{}", often.out);
+    let told = fs::read_to_string(&summary).unwrap();
+    assert!(
+        told.contains("1 failed in ") && told.contains("exit code 100."),
+        "{told}"
+    );
+    assert!(
+        told.contains("its scenario has failed in 2 of 2 trials"),
+        "{told}"
+    );
+    // What is written of it later says the same.
+    let stored = with(&out, &known, &format!("export {forms}"));
+    assert_eq!((stored.exit, counts()), (Exit::Failed, (1, 0)), "{}", stored.out);
+}
+
+#[test]
+fn an_entry_that_begins_in_the_future_is_refused() {
+    let out = TempDir::new().unwrap();
+    let (_, later) = now();
+    let entry = entry("judge::passes", (&later, &later), "fail/no-loss/0123456789abcdef");
+    let said = with(&out, &entry, "quarantine check");
+    assert_eq!(said.exit, Exit::Refused);
+    assert!(
+        said.err.contains("quarantine.toml:6:9") && said.err.contains(&format!("it begins on {later}")),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn clean_trials_are_counted_from_the_newest_on_whether_run_or_swept() {
+    let out = TempDir::new().unwrap();
+    let (added, expires) = now();
+    let known = entry(
+        "judge::passes",
+        (&added, &expires),
+        "fail/no-loss/0123456789abcdef",
+    );
+    let clean = |n: u64, end: &str| {
+        let listed = with(&out, &known, "quarantine list").out;
+        let line = format!("    {n} clean trials in a row are stored; {end}\n");
+        assert!(listed.contains(&line), "{listed}");
+    };
+    assert_eq!(with(&out, &known, "judge::passes --rounds 12").exit, Exit::Passed);
+    let run = path(&out).join("latest").canonicalize_utf8().unwrap();
+    // The second of twelve has failed; by name it would come after the twelfth.
+    let lost = store::read_verdict(&trial(&out)).unwrap();
+    store::write_json(&run.join("judge.passes.2"), "verdict.json", &lost).unwrap();
+    clean(10, "after 59 the entry should go");
+
+    assert_eq!(
+        with(&out, &known, "sweep judge::passes --trials 48 --seed 1").exit,
+        Exit::Passed
+    );
+    clean(58, "after 59 the entry should go");
+    // Trials with a planted bug are in parts, too.
+    let swept = path(&out).join("latest").canonicalize_utf8().unwrap();
+    let bugs = catalogue(&out, &bug("found", "forgetful", "no-loss"));
+    let found = with(&out, "", &format!("mutants --no-baseline --bugs {bugs}"));
+    assert_eq!(found.exit, Exit::Passed, "{}", found.err);
+    clean(58, "after 59 the entry should go");
+    assert_eq!(
+        with(&out, &known, "sweep judge::passes --trials 1 --seed 2").exit,
+        Exit::Passed
+    );
+    clean(59, "59 are enough: remove the entry");
+
+    // The history outlives the runs that are kept.
+    fs::remove_dir_all(&swept).unwrap();
+    clean(59, "59 are enough: remove the entry");
+    let history = path(&out).join("history.jsonl");
+    let text = fs::read_to_string(&history).unwrap();
+    fs::write(&history, text.replace("\"failed\":0", "\"failed\":1")).unwrap();
+    clean(1, "after 59 the entry should go");
 }
 
 #[test]

@@ -18,8 +18,8 @@ use harness_runner::exit::{Exit, Refusal};
 use harness_runner::kit::{Commands, Kit};
 use harness_runner::scenario::{Needs, Scenario};
 use harness_runner::store;
-use harness_runner::sweep::Sweep;
 use harness_runner::sweep::plan::Class;
+use harness_runner::sweep::{Suspect, Sweep};
 use harness_runner::trial::Judge;
 use tempfile::TempDir;
 
@@ -211,6 +211,24 @@ fn latest(dir: &TempDir) -> (Utf8PathBuf, Sweep) {
     (folder, sweep)
 }
 
+/// The command that the report names does what it says.
+fn the_command_works(out: &TempDir, report: &str) {
+    let line = report
+        .lines()
+        .find(|line| line.contains("again: harness reproduce"))
+        .unwrap();
+    let command = line.split_once("harness ").unwrap().1;
+    let trial = command.split(' ').nth(1).unwrap();
+    let said = harness(out, &format!("reproduce {trial} --times 3"));
+    assert_eq!(said.exit, Exit::Failed, "{line}: {}", said.err);
+    assert!(
+        said.out
+            .ends_with("reproduced 3 of 3; the same schedule 3 of 3\n"),
+        "{}",
+        said.out
+    );
+}
+
 #[test]
 fn planted_scenarios_are_told_apart_and_the_axis_is_named() {
     let out = TempDir::new().unwrap();
@@ -238,7 +256,7 @@ fn planted_scenarios_are_told_apart_and_the_axis_is_named() {
     assert!(flaky <= 300, "{flaky}");
 
     let suspect = &sweep.suspects["planted::flaky"];
-    assert_eq!(suspect.again, (8, 8));
+    assert_eq!(suspect.again, Some((8, 8)));
     let named: Vec<_> = suspect.arms.iter().filter(|arm| arm.p <= 0.05).collect();
     assert!(
         named.iter().any(|arm| arm.without == Axis::Latency),
@@ -254,26 +272,13 @@ fn planted_scenarios_are_told_apart_and_the_axis_is_named() {
         ("analyzer", "publish to done")
     );
 
-    // The command that the report names does what it says.
-    let line = said
-        .out
-        .lines()
-        .find(|line| line.contains("again: harness reproduce"))
-        .unwrap();
-    let command = line.split_once("harness ").unwrap().1;
-    let trial = command.split(' ').nth(1).unwrap();
-    let said = harness(&out, &format!("reproduce {trial} --times 3"));
-    assert_eq!(said.exit, Exit::Failed, "{}", said.err);
-    assert!(
-        said.out
-            .ends_with("reproduced 3 of 3; the same schedule 3 of 3\n"),
-        "{}",
-        said.out
-    );
+    the_command_works(&out, &said.out);
     for file in ["sweep.md", "sweep.html"] {
         let text = fs::read_to_string(folder.join(file)).unwrap();
         assert!(
-            text.contains("planted::flaky") && text.contains("without latency"),
+            text.contains("planted::flaky")
+                && text.contains("without latency")
+                && text.contains("first failure: trial "),
             "{file}"
         );
     }
@@ -295,13 +300,33 @@ fn shards_add_up_to_the_sweep_that_one_run_makes() {
     assert_eq!((said.exit, &*said.err), (Exit::Failed, ""));
     let (_, merged) = latest(&parts);
     assert_eq!(merged.records, whole.records);
-    assert_eq!(merged.suspects, whole.suspects);
+    // They are in other runs.
+    let found = |sweep: &Sweep| {
+        let of_no_run = |suspect: &Suspect| Suspect {
+            run: String::new(),
+            ..suspect.clone()
+        };
+        sweep.suspects.values().map(of_no_run).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&merged), found(&whole));
+    assert_eq!((&merged.asked, &merged.dealt), (&whole.asked, &whole.dealt));
+    the_command_works(&parts, &said.out);
     assert!(path(&parts).join("report.md").is_file());
     let history = fs::read_to_string(path(&parts).join("history.jsonl")).unwrap();
     assert_eq!(history.lines().count(), 1, "a shard is no night");
 
     let said = harness(&parts, &format!("sweep merge {}", folders[1]));
     assert!(said.out.contains("shard 1 is missing"), "{}", said.out);
+    let (_, half) = latest(&parts);
+    let absent: Vec<_> = half.asked.difference(&half.dealt).cloned().collect();
+    assert!(
+        !absent.is_empty()
+            && said
+                .out
+                .contains(&format!("not in here are {}", absent.join(", "))),
+        "{}",
+        said.out
+    );
     // A folder of runs stands for the sweeps in it.
     let night = TempDir::new().unwrap();
     let said = harness(&night, &format!("sweep merge {}", path(&out)));
@@ -321,6 +346,16 @@ fn shards_add_up_to_the_sweep_that_one_run_makes() {
             "seed 2, and 1",
         ),
         ("\"revision\": \"", "\"revision\": \"other-", "revision other-"),
+        (
+            "\"asked\": [",
+            "\"asked\": [\n    \"a::b\",",
+            "asked for different scenarios",
+        ),
+        (
+            "\"dealt\": [",
+            &format!("\"dealt\": [\n    \"{}\",", absent[0]),
+            &format!("both have {}", absent[0]),
+        ),
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from}");
@@ -329,6 +364,53 @@ fn shards_add_up_to_the_sweep_that_one_run_makes() {
         assert_eq!(said.exit, Exit::Refused);
         assert!(said.err.contains(why), "{}", said.err);
     }
+}
+
+#[test]
+fn what_was_asked_for_and_is_not_there_is_not_green() {
+    let out = TempDir::new().unwrap();
+    let folders = [1, 2].map(|part| {
+        let said = harness(
+            &out,
+            &format!("sweep flaky stable --axes seed --trials 6 --seed 1 --shard {part}/2"),
+        );
+        assert_eq!(
+            said.exit,
+            Exit::Passed,
+            "a shard answers for its own: {}",
+            said.out
+        );
+        latest(&out).0
+    });
+    let merge = |dirs: &str| harness(&out, &format!("sweep merge {dirs}"));
+    assert_eq!(
+        merge(&format!("{} {}", folders[0], folders[1])).exit,
+        Exit::Passed
+    );
+    assert_eq!(merge(folders[0].as_str()).exit, Exit::Unfit);
+
+    // The time was over before one of them began.
+    let stored = folders[1].join("sweep.json");
+    let mut sweep: Sweep = store::read_value(&stored).unwrap();
+    let left = sweep.records.pop().unwrap().scenario;
+    sweep.records.retain(|record| record.scenario != left);
+    fs::write(&stored, serde_json::to_string(&sweep).unwrap()).unwrap();
+    let said = merge(&format!("{} {}", folders[0], folders[1]));
+    assert_eq!(said.exit, Exit::Unfit);
+    assert!(
+        said.out.contains(&format!("no trial of {left} was run")),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn a_budget_of_time_is_not_used_up_by_what_is_stable() {
+    let out = TempDir::new().unwrap();
+    let said = harness(&out, "sweep stable --budget 1h --seed 1");
+    assert_eq!(said.exit, Exit::Passed, "{}", said.out);
+    let (_, sweep) = latest(&out);
+    assert_eq!(sweep.counts()["planted::stable"].passed, 59);
 }
 
 #[test]
@@ -346,9 +428,20 @@ fn a_broken_line_of_the_history_is_named_and_stays() {
         "{}",
         said.out
     );
-    assert!(said.out.contains("before: open, 0 of 6 failed"), "{}", said.out);
+    assert!(
+        said.out
+            .contains("before: 0/6 failed, 0/6 together; no change shown"),
+        "{}",
+        said.out
+    );
+    let other = harness(&out, "sweep stable --trials 6 --seed 1 --axes seed");
+    assert!(
+        !other.out.contains("before: "),
+        "it has varied other things: {}",
+        other.out
+    );
     let text = fs::read_to_string(&file).unwrap();
-    assert!(text.starts_with(&first) && text.lines().count() == 3, "{text}");
+    assert!(text.starts_with(&first) && text.lines().count() == 4, "{text}");
 }
 
 #[test]
