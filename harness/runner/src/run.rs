@@ -227,7 +227,9 @@ pub fn execute_each<E: Environment>(
     // Only now is it known how often each scenario has failed.
     whole.ward.limit(&mut finished);
     let mut totals = Totals::default();
-    finished.iter().for_each(|ended| totals.add(ended));
+    for ended in &finished {
+        totals.add(ended);
+    }
     let exit = if bug {
         Exit::Bug
     } else if whole.cancel.is_cancelled() {

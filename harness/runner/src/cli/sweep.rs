@@ -222,8 +222,10 @@ fn revision() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::iter::repeat_n;
 
+    use harness_model::perturbation::Perturbation;
     use harness_model::quarantine::Quarantine;
     use harness_model::seed::Seed;
     use jiff::civil::date;
@@ -237,7 +239,7 @@ mod tests {
             scenario: "a::b".to_owned(),
             n,
             seed: Seed(n),
-            perturbation: Default::default(),
+            perturbation: Perturbation::default(),
             verdict,
             trial: format!("{n}/a.b"),
             held,
@@ -252,7 +254,7 @@ mod tests {
             asked: ["a::b".to_owned()].into(),
             dealt: ["a::b".to_owned()].into(),
             records: (1..).zip(verdicts).map(record).collect(),
-            suspects: Default::default(),
+            suspects: BTreeMap::new(),
         }
     }
 
