@@ -63,7 +63,9 @@ pub enum EngineError {
     InspectNetwork { network: String, cause: Cause },
     #[error("remove network {network}: {cause}")]
     RemoveNetwork { network: String, cause: Cause },
-    #[error("network {network}: no container is on it and still the engine keeps it as in use, until it is restarted")]
+    #[error(
+        "network {network}: no container is on it and still the engine keeps it as in use, until it is restarted"
+    )]
     KeptNetwork { network: String },
     #[error("remove volume {volume}: {cause}")]
     RemoveVolume { volume: String, cause: Cause },

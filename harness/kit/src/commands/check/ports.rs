@@ -58,7 +58,7 @@ pub(super) async fn run(
     checked.push(match rules {
         None => Checked::skipped(firewall::POLICY, "not asked; see --rules"),
         Some(rules) => {
-            let looked_at = format!("{} rules of {}", rules.rules.len(), rules.file);
+            let looked_at = format!("{} rules that let in, of {}", rules.openings(), rules.file);
             let heard: Vec<_> = [&bound[..], &listening].concat();
             Checked::of(
                 firewall::POLICY,
