@@ -252,6 +252,17 @@ fn metadata_that_does_not_fit_its_object_is_refused_with_the_reason() {
         metadata[key] = value;
         metadata.to_string()
     };
+    // What the harness takes for true, the drill does, too.
+    for text in [
+        with("duration_seconds", json!(4)),
+        with("duration_seconds", json!(6)),
+        with("finished_utc", json!("2027-01-01T00:00:04.9Z")),
+        with("object", json!("current/cleanapp_all.sql.gz")),
+        with("object", json!("gs://mirror/prod/current/cleanapp_all.sql.gz")),
+    ] {
+        let said = check(&text);
+        assert_eq!((said.code, &*said.out), (Some(0), ""), "{text}: {}", said.error);
+    }
     for (text, word) in [
         ("{".to_owned(), "the metadata is not JSON"),
         ("[]".to_owned(), "the metadata is not an object"),
@@ -266,7 +277,21 @@ fn metadata_that_does_not_fit_its_object_is_refused_with_the_reason() {
             with("size_bytes", json!("1000")),
             "the metadata has no size_bytes",
         ),
-        (with("duration_seconds", json!(6)), "the metadata's duration"),
+        (with("object", json!("cleanapp_all.sql.gz")), "another object"),
+        (
+            with("object", json!("gs://b/old-current/cleanapp_all.sql.gz")),
+            "another object",
+        ),
+        (with("duration_seconds", json!(3)), "the metadata's duration"),
+        (with("duration_seconds", json!(7)), "the metadata's duration"),
+        (
+            with("finished_utc", json!("2026-12-31T23:59:57Z")),
+            "the metadata's finish is before its start",
+        ),
+        (
+            with("finished_utc", json!("2027-01-01T00:00:03")),
+            "an unreadable time",
+        ),
         (with("finished_utc", json!("soon")), "an unreadable time"),
         (with("row_counts", json!({})), "the metadata has no row counts"),
         (

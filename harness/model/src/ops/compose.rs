@@ -121,6 +121,24 @@ impl Config {
             .map(|(section, _)| section)
     }
 
+    /// The service has no network of its own, but that of the machine, or of another service that has it.
+    pub fn is_on_host(&self, name: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut name = name;
+        while seen.insert(name) {
+            let service = self.services.get(name);
+            match service.and_then(|service| service.network_mode.as_deref()) {
+                Some("host") => return true,
+                Some(mode) => match mode.strip_prefix("service:") {
+                    Some(other) => name = other,
+                    None => return false,
+                },
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// The names of the services whose image begins with `prefix`.
     pub fn internal(&self, prefix: &str) -> BTreeSet<&str> {
         self.services

@@ -193,10 +193,10 @@ impl Inspected {
         let network = self.network_settings.unwrap_or_default();
         let labels = self.config.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-        let repository = Reference::of(&self.config.image).repository;
+        let repository = Reference::of(&self.config.image).full_repository();
         let pinned = repo_digests
             .iter()
-            .find(|digest| Reference::of(digest).repository == repository);
+            .find(|digest| Reference::of(digest).full_repository() == repository);
         let ports = network
             .ports
             .unwrap_or_default()
@@ -267,7 +267,7 @@ pub fn digests(merged: &Config, running: &[Running]) -> Vec<Finding> {
         {
             let same = |digest: &String| {
                 let found = Reference::of(digest);
-                found.repository == wanted.repository && found.digest == wanted.digest
+                found.full_repository() == wanted.full_repository() && found.digest == wanted.digest
             };
             if what.state != "running" {
                 let what = format!(

@@ -5,6 +5,7 @@ use harness_model::ops::pins::{
     COMPLETE, PARSES, Pinned, Reference, THIRD_PARTY, complete, parses, third_party,
 };
 use harness_model::ops::policy::Policy;
+use harness_model::ops::ports::Open;
 use harness_model::ops::running::{DIGEST, DRIFT, Manifest, Running, digests, drift, inspected};
 use harness_model::ops::versions::{AGREE, Answer, Expected, agree};
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
@@ -137,6 +138,17 @@ fn an_image_from_elsewhere_is_pinned_or_excepted() {
         Policy::parse("policy.toml", &text).unwrap().images
     };
     let none = Policy::default().images;
+    for (image, covered) in [
+        ("rabbitmq:3", true),
+        ("docker.io/library/rabbitmq:3", true),
+        ("registry.test/rabbitmq:3", false),
+    ] {
+        assert_eq!(
+            policy("2027-01-01").exceptions[0].covers(image),
+            covered,
+            "{image}"
+        );
+    }
     let pinned = config(&[
         &format!("broker=rabbitmq:4@sha256:{A}"),
         "tags=registry.test:5000/app/tags:prod",
@@ -193,6 +205,39 @@ fn what_runs_has_the_pinned_digest() {
         &found("registry.test:5000/app/tags:prod", "running", &several),
     );
     cases.accept("what has no pin", &digests(&base(), &[]));
+
+    for (pinned, known, same) in [
+        ("redis", "docker.io/library/redis", true),
+        ("docker.io/redis", "redis", true),
+        ("index.docker.io/library/redis", "docker.io/redis", true),
+        ("registry-1.docker.io/team/redis", "team/redis", true),
+        ("localhost/redis", "localhost/redis", true),
+        ("localhost/redis", "redis", false),
+        ("docker.io:5000/redis", "redis", false),
+        (
+            "registry.test:5000/library/redis",
+            "registry.test:5000/redis",
+            false,
+        ),
+        ("registry.test:5000/redis", "registry.test/redis", false),
+        ("team/redis", "library/redis", false),
+    ] {
+        let of = |repository: &str| format!("{repository}@sha256:{A}");
+        let merged = config(&[&format!("cache={}", of(pinned))]);
+        let found = running("cache", pinned, "running", &[of(known)]);
+        assert_eq!(digests(&merged, &found).is_empty(), same, "{pinned}, {known}");
+        assert_eq!(
+            found[0].container.pinned_image.is_some(),
+            same,
+            "{pinned}, {known}"
+        );
+    }
+    let host = running("tags", "i", "running", &[]).pop().map(|mut one| {
+        one.container.networks = ["host".to_owned()].into();
+        one
+    });
+    let open = Open::of_running(host.as_slice());
+    assert_eq!(open[0].seen, "container app-tags-1 (on the network host)");
 
     let tag = "registry.test:5000/app/tags:prod";
     cases.reject(

@@ -105,7 +105,7 @@ pub(super) async fn run(
     checked.push(Checked::of(
         ports::MAPPINGS,
         "the merged configuration",
-        ports::mappings(&merged, &policy.ports),
+        ports::mappings(&merged, &policy.ports, day(now)),
     ));
     checked.push(Checked::of(
         ports::POLICY,

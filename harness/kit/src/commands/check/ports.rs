@@ -41,7 +41,7 @@ pub(super) async fn run(
         Checked::of(
             ports::MAPPINGS,
             "the merged configuration",
-            ports::mappings(&config, &policy),
+            ports::mappings(&config, &policy, today),
         ),
         Checked::of(
             ports::POLICY,

@@ -257,7 +257,7 @@ impl Ops {
             Look::Versions => versions::agree(&self.answers().await, &Expected::default()),
             Look::Ports => {
                 let (config, allowed) = (self.config(true).await?, self.policy()?.ports);
-                let mut found = ports::mappings(&config, &allowed);
+                let mut found = ports::mappings(&config, &allowed, today);
                 let mut open = Open::of_config(&config);
                 open.extend(self.open().await?);
                 found.extend(ports::policy(&allowed, &open, today));
