@@ -49,6 +49,9 @@ pub struct Service {
     /// Another way to networks, such as `host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<String>,
+    /// The profiles that it is started with; none: it is always started.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub profiles: BTreeSet<String>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<String, Value>,
@@ -151,6 +154,13 @@ impl Config {
             })
             .map(|(name, _)| name.as_str())
             .collect()
+    }
+}
+
+impl Service {
+    /// Both can be started with one and the same profile, or without any.
+    pub fn runs_beside(&self, other: &Self) -> bool {
+        self.profiles.is_empty() || other.profiles.is_empty() || !self.profiles.is_disjoint(&other.profiles)
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::civil::Date;
 
-use super::compose::{Config, Port, Published};
+use super::compose::{Config, Port, Published, Service};
 use super::fail;
 use super::policy::{PortException, PortPolicy};
 use super::running::Running;
@@ -47,7 +47,7 @@ pub struct Open {
 /// an exception of the policy is for may stand beside another until the exception ends; `today` is the day it is.
 pub fn mappings(merged: &Config, allowed: &PortPolicy, today: Date) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut taken: Vec<(&str, &Port)> = Vec::new();
+    let mut taken: Vec<(&str, &Service, &Port)> = Vec::new();
     for (name, service) in &merged.services {
         let mut by_target: BTreeMap<(u16, &str), Vec<&Port>> = BTreeMap::new();
         for port in &service.ports {
@@ -74,15 +74,15 @@ pub fn mappings(merged: &Config, allowed: &PortPolicy, today: Date) -> Vec<Findi
             }
         }
         for port in &service.ports {
-            let clash = taken
-                .iter()
-                .find(|(other, there)| *other != name && clash(there, port));
-            if let Some((other, there)) = clash {
+            let clash = taken.iter().find(|(other, beside, there)| {
+                *other != name && clash(there, port) && beside.runs_beside(service)
+            });
+            if let Some((other, _, there)) = clash {
                 let (here, there) = (port.short(), there.short());
                 let what = format!("services {other} and {name} ask for the same port: {there} and {here}");
                 findings.push(fail(MAPPINGS, what));
             }
-            taken.push((name, port));
+            taken.push((name, service, port));
         }
     }
     findings

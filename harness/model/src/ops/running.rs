@@ -253,7 +253,8 @@ pub fn digests(merged: &Config, running: &[Running]) -> Vec<Finding> {
             .iter()
             .filter(|running| running.service == *name)
             .collect();
-        if ours.is_empty() {
+        // One that is started with a profile only may well not run.
+        if ours.is_empty() && service.profiles.is_empty() {
             findings.push(fail(
                 DIGEST,
                 format!("service {name} has no container; expected one of `{pin}`"),

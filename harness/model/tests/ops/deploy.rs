@@ -258,6 +258,9 @@ fn what_runs_has_the_pinned_digest() {
     );
     let other = running("web", tag, "running", &[digest("web", A)]);
     cases.reject("no container", &digests(&merged, &other), 1);
+    let mut on_demand = merged.clone();
+    on_demand.services.get_mut("tags").unwrap().profiles = ["tools".to_owned()].into();
+    cases.accept("none of a service of a profile", &digests(&on_demand, &other));
     cases.review();
 }
 

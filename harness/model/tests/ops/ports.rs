@@ -77,6 +77,16 @@ fn each_port_is_published_once() {
         1,
     );
     cases.reject("two ports for one", &found(&["web=* 80 80,* 8080 80"]), 1);
+    let profiles = |a: &str, b: &str| {
+        let service = |profiles: &str| {
+            format!(r#"{{"profiles":{profiles},"ports":[{{"target":80,"published":"80"}}]}}"#)
+        };
+        let json = format!(r#"{{"services":{{"a":{},"b":{}}}}}"#, service(a), service(b));
+        mappings(&Config::parse("c", &json).unwrap(), &PortPolicy::default(), TODAY)
+    };
+    cases.accept("never at the same time", &profiles(r#"["x"]"#, r#"["y"]"#));
+    cases.reject("with the same profile", &profiles(r#"["x"]"#, r#"["x","y"]"#), 1);
+    cases.reject("with a profile, and always", &profiles("[]", r#"["y"]"#), 1);
     cases.reject(
         "two services for one port",
         &found(&["a=127.0.0.1 80 80", "b=* 80 8000"]),

@@ -303,7 +303,7 @@ impl Ops {
         let files = files.concat();
         let project = self.filled("{ops.project}")?;
         let lines = format!(
-            "docker compose -p {project}{files} config --format json >/run/ops/config 2>/run/ops/said"
+            "docker compose --profile '*' -p {project}{files} config --format json >/run/ops/config 2>/run/ops/said"
         );
         let env = self.env_of("deploy")?;
         let env: Vec<_> = env

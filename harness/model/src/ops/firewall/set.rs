@@ -79,7 +79,7 @@ impl Ports {
         let (v4, v6) = (&self.0[number], &self.0[PROTOCOLS.len() + number]);
         let has = |port: &u16| {
             let at = usize::from(*port);
-            (v4[at / WORD] | v6[at / WORD]) >> (at % WORD) & 1 == 1
+            ((v4[at / WORD] | v6[at / WORD]) >> (at % WORD)) & 1 == 1
         };
         ALL.filter(has).collect()
     }
@@ -103,7 +103,8 @@ pub(super) fn outside(ranges: &[RangeInclusive<u16>]) -> Vec<RangeInclusive<u16>
     for range in ranges {
         fill(&mut words, range);
     }
-    let outside = ALL.filter(|port| words[usize::from(*port) / WORD] >> (usize::from(*port) % WORD) & 1 == 0);
+    let outside =
+        ALL.filter(|port| (words[usize::from(*port) / WORD] >> (usize::from(*port) % WORD)) & 1 == 0);
     runs(outside)
 }
 
