@@ -1,6 +1,7 @@
 //! Pins, what runs, versions.
 
 use harness_model::ops::compose::Config;
+use harness_model::ops::migrated::{self, Made};
 use harness_model::ops::pins::{
     COMPLETE, PARSES, Pinned, Reference, THIRD_PARTY, complete, parses, third_party,
 };
@@ -296,6 +297,60 @@ fn a_platform_is_what_its_manifest_says() {
     let after = manifest(&web);
     assert!(after.containers_missing_repo_digests.contains("app-web-1"));
     cases.reject("another container", &drift(&before, &after), 2);
+    cases.review();
+}
+
+#[test]
+fn migrations_come_before_the_containers_of_their_deploy() {
+    let mut cases = Cases::of(migrated::FIRST);
+    let at = |time: &str| format!("2026-11-24T{time}Z").parse::<jiff::Timestamp>().unwrap();
+    let began = at("10:00:00");
+    let made = |containers: &[(&str, &str)]| {
+        let made = containers.iter().map(|(name, time)| Made {
+            name: (*name).to_owned(),
+            at: at(time),
+        });
+        made.collect::<Vec<_>>()
+    };
+    let found = |applied: &[&str], containers: &[(&str, &str)]| {
+        let applied: Vec<_> = applied.iter().map(|time| at(time)).collect();
+        migrated::first("migrations", Some(&applied), began, &made(containers))
+    };
+    let old = ("web", "09:00:00");
+    cases.accept(
+        "before, by a microsecond",
+        &found(&["10:00:02.000001"], &[("tags", "10:00:02.000002")]),
+    );
+    cases.accept(
+        "a container from before the deploy",
+        &found(&["10:00:01"], &[old, ("tags", "10:00:02")]),
+    );
+    cases.accept(
+        "a deploy without any",
+        &found(&["08:00:00"], &[old, ("tags", "10:00:00")]),
+    );
+
+    cases.reject(
+        "after, by a microsecond",
+        &found(
+            &["08:00:00", "10:00:02.000003"],
+            &[("tags", "10:00:02.000002"), ("web", "10:00:03")],
+        ),
+        1,
+    );
+    cases.reject(
+        "after two containers",
+        &found(&["10:00:05"], &[("web", "10:00:03"), ("tags", "10:00:02")]),
+        2,
+    );
+    cases.reject("no container", &found(&["10:00:01"], &[]), 1);
+    cases.reject("none of this deploy", &found(&["10:00:01"], &[old]), 1);
+    cases.reject("no migration", &found(&[], &[("tags", "10:00:02")]), 1);
+    cases.reject(
+        "no table",
+        &migrated::first("migrations", None, began, &made(&[("tags", "10:00:02")])),
+        1,
+    );
     cases.review();
 }
 
