@@ -1,6 +1,7 @@
-//! The parts of the backup scripts that need neither a database nor an engine: the object store that stands in for the
-//! real one, the check of freshness, the drill's look at metadata, and its meter. On this machine's Python and bash, in
-//! seconds. What needs a database is shown by the scenarios of the family `backup`.
+//! The parts of the backup and deploy scripts that need neither a database nor an engine: the object store and the commands
+//! that stand in for the real ones, the check of freshness, the drill's look at metadata, and its meter; how a deploy is
+//! put back, with Compose played. On this machine's Python and bash, in seconds. What needs more is shown by the scenarios
+//! of the families `backup` and `deploy`.
 
 use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -323,11 +324,10 @@ fn a_password_of_any_characters_is_an_option_as_it_is() {
         (r"a\b\\", r#"password="a\\b\\\\""#),
         ("a&b#c'd $e", r#"password="a&b#c'd $e""#),
     ] {
-        let lines = format!(
-            "mariadb() {{ cat \"${{1#*=}}\"; }}; DB_HOST=h DB_USER=u DB_NAME=n DB_PASSWORD=$(cat password); sql"
-        );
+        let lines =
+            "mariadb() { cat \"${1#*=}\"; }; DB_HOST=h DB_USER=u DB_NAME=n DB_PASSWORD=$(cat password); sql";
         std::fs::write(folder.path().join("password"), password).unwrap();
-        let said = deploying(folder.path(), &lines);
+        let said = deploying(folder.path(), lines);
         assert_eq!(
             said.out,
             format!("[client]\nhost=h\nport=3306\nuser=u\n{written}\n"),
