@@ -1,6 +1,7 @@
-//! The parts of the backup scripts that need neither a database nor an engine: the object store that stands in for the
-//! real one, the check of freshness, the drill's look at metadata, and its meter. On this machine's Python and bash, in
-//! seconds. What needs a database is shown by the scenarios of the family `backup`.
+//! The parts of the backup and deploy scripts that need neither a database nor an engine: the object store and the commands
+//! that stand in for the real ones, the check of freshness, the drill's look at metadata, and its meter; how a deploy is
+//! put back, with Compose played. On this machine's Python and bash, in seconds. What needs more is shown by the scenarios
+//! of the families `backup` and `deploy`.
 
 use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -128,6 +129,215 @@ fn a_store_that_is_full_takes_nothing_and_keeps_what_it_has() {
 }
 
 #[test]
+fn a_store_that_is_full_takes_no_copy_either() {
+    let store = Store::new();
+    store.ok(&["cp", "-", "gs://b/dump"], b"12345678");
+    std::fs::write(store.0.path().join(".limit"), "15").unwrap();
+    for verb in ["cp", "mv"] {
+        let said = store.refused(&[verb, "gs://b/dump", "gs://b/weekly/dump"], b"", 1);
+        assert!(
+            said.contains("The store is full: 15 bytes fit."),
+            "{verb}: {said}"
+        );
+        assert_eq!(store.ok(&["ls", "-r", "gs://b"], b""), "gs://b/dump\n", "{verb}");
+    }
+    std::fs::write(store.0.path().join(".limit"), "16").unwrap();
+    store.ok(&["cp", "gs://b/dump", "gs://b/weekly/dump"], b"");
+    assert_eq!(store.ok(&["cat", "gs://b/weekly/dump"], b""), "12345678");
+}
+
+#[test]
+fn stand_ins_say_the_whole_call_that_they_do_not_know() {
+    for (program, args, call) in [
+        (
+            "ssh",
+            &["-N", "-L", "1:b:2", "app 1"][..],
+            r"ssh -N -L 1:b:2 app\ 1",
+        ),
+        ("ssh", &["-o", "BatchMode=yes"], "ssh -o BatchMode=yes"),
+        ("ssh", &["-o"], "ssh -o"),
+        ("ssh", &[], "ssh ''"),
+        ("sudo", &["-i"], "sudo -i"),
+        ("sudo", &["-u"], "sudo -u"),
+        ("sudo", &["-n"], "sudo -n"),
+        (
+            "gcloud",
+            &["compute", "instances", "list"],
+            "gcloud compute instances list",
+        ),
+        (
+            "gcloud",
+            &["secrets", "versions", "access", "latest"],
+            "gcloud secrets versions access latest",
+        ),
+        (
+            "gcloud",
+            &[
+                "secrets",
+                "versions",
+                "access",
+                "latest",
+                "--secret=s",
+                "--out-file=/tmp/x y",
+            ],
+            r"gcloud secrets versions access latest --secret=s --out-file=/tmp/x\ y",
+        ),
+        (
+            "gcloud",
+            &["secrets", "versions", "access", "1", "2", "--secret=s"],
+            "gcloud secrets versions access 1 2 --secret=s",
+        ),
+        (
+            "gcloud",
+            &["secrets", "versions", "access", "1", "--secret=../s"],
+            "gcloud secrets versions access 1 --secret=../s",
+        ),
+    ] {
+        let said = run(Command::new(ops("bin").join(program)).args(args), b"");
+        assert_eq!((said.code, &*said.out), (Some(64), ""), "{call}: {}", said.error);
+        let expected = format!("{program} (stand-in): it does not know this call: {call}\n");
+        assert_eq!(said.error, expected);
+    }
+}
+
+#[test]
+fn what_runs_over_ssh_has_the_environment_of_a_login() {
+    let ssh = |args: &[&str], input: &[u8]| {
+        let mut command = Command::new(ops("bin/ssh"));
+        command
+            .args(args)
+            .env("DB_PASSWORD", "secret")
+            .env("SSH_HOST", "app-7");
+        run(&mut command, input)
+    };
+    let said = ssh(
+        &["-o", "BatchMode=yes", "app-7", "env | cut -d= -f1 | sort | xargs"],
+        b"",
+    );
+    assert_eq!(said.code, Some(0), "{}", said.error);
+    // The last three are the shell's own.
+    assert_eq!(
+        said.out,
+        "HOME LANG LOGNAME PATH PWD SHELL SHLVL SSH_CONNECTION USER _\n"
+    );
+    let said = ssh(
+        &["me@app-7", "echo \"$PWD\"; cd / && echo \"${DB_PASSWORD-none}\""],
+        b"",
+    );
+    let home = std::fs::canonicalize(env_of("HOME")).unwrap();
+    assert_eq!(said.out, format!("{}\nnone\n", home.display()));
+    assert_eq!(
+        ssh(&["app-7"], b"echo a; echo \"${SSH_HOST-none}\"").out,
+        "a\nnone\n"
+    );
+    assert_eq!(ssh(&["app-7", "cat"], b"the rest\n").out, "the rest\n");
+    assert_eq!(ssh(&["-n", "app-7", "cat; echo end"], b"the rest\n").out, "end\n");
+    assert_eq!(ssh(&["-T", "-n", "app-7"], b"echo a\n").out, "");
+    assert_eq!(ssh(&["app-7", "exit", "7"], b"").code, Some(7));
+}
+
+/// A variable of this process, as a program sees it.
+fn env_of(name: &str) -> String {
+    let said = run(Command::new("printenv").arg(name), b"");
+    said.out.trim_end().to_owned()
+}
+
+/// Runs a few lines in the folder, with what deploy.sh is made of; Compose and the engine are played by functions.
+fn deploying(folder: &Path, lines: &str) -> Said {
+    let script = format!(
+        "set -euo pipefail; shopt -s inherit_errexit; . '{}'; {lines}",
+        ops("deploy/deploy.sh").display()
+    );
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &script])
+        .current_dir(folder)
+        .env("PLATFORM_PROJECT", "p")
+        .env("PLATFORM_FILES", "base.yml")
+        .env("PLATFORM_INTERNAL", "r/app/")
+        .env("PLATFORM_TAG", "prod");
+    run(&mut command, b"")
+}
+
+#[test]
+fn a_deploy_that_fails_puts_back_what_it_can_and_removes_what_is_new() {
+    let played = r#"
+        compose() { echo "compose $*"; case " $STUCK " in *" $5 "*) return 1 ;; esac; }
+        merged() { echo '{"a":{},"b":{},"c":{},"new":{}}'; }
+        pins_of() { echo '{"a":"r/a@1","b":"r/b@1","c":"r/c@1"}'; }
+        comes_up() { echo "up $2 $3"; case " $BROKEN " in *" $2 "*) return 1 ;; esac; }
+        touch next before; point_to next
+    "#;
+    for (how, code, expected) in [
+        (":", 1, "failed; the old version serves again: before"),
+        ("BROKEN='a'", 3, "ERROR not put back: a\n"),
+        ("BROKEN='b c'", 3, "ERROR not put back: b c\n"),
+        ("STUCK='new'", 3, "ERROR not put back: new\n"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let lines = format!("BROKEN= STUCK=; {how}; {played} put_back next before a new b c");
+        let said = deploying(folder.path(), &lines);
+        assert_eq!(said.code, Some(code), "{how}: {}{}", said.out, said.error);
+        assert!(said.error.contains(expected), "{how}: {}", said.error);
+        for service in ["a", "b", "c"] {
+            assert!(
+                said.out.contains(&format!("up {service} r/{service}@1")),
+                "{how}: {}",
+                said.out
+            );
+        }
+        let current = "docker-compose.digests.current.yml";
+        assert!(
+            said.out
+                .contains(&format!("compose {current} rm --stop --force new")),
+            "{how}: {}",
+            said.out
+        );
+        assert!(!said.out.contains("up new"), "{how}: {}", said.out);
+        assert_eq!(
+            std::fs::read_link(folder.path().join(current)).unwrap(),
+            Path::new("before")
+        );
+        assert!(folder.path().join("next.failed").exists());
+    }
+}
+
+#[test]
+fn services_of_profiles_are_seen_and_not_started() {
+    let folder = TempDir::new().unwrap();
+    let played = r#"
+        docker() { echo "$*" >&2; echo '{"services":{"a":{"image":"r/app/a:1"},"tool":{"image":"r/app/tool:1","profiles":["tools"]}}}'; }
+        config=$(merged over.yml); internal "$config"; always "$config" tool a
+    "#;
+    let said = deploying(folder.path(), played);
+    assert_eq!(said.out, "{\"a\":\"r/app/a\",\"tool\":\"r/app/tool\"}\na\n");
+    let asked = "compose --project-name p --project-directory . --file base.yml --file over.yml --profile * config --format json\n";
+    assert_eq!(said.error, asked);
+}
+
+#[test]
+fn a_password_of_any_characters_is_an_option_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    for (password, written) in [
+        ("plain", r#"password="plain""#),
+        (r#"a"b"#, r#"password="a\"b""#),
+        (r"a\b\\", r#"password="a\\b\\\\""#),
+        ("a&b#c'd $e", r#"password="a&b#c'd $e""#),
+    ] {
+        let lines =
+            "mariadb() { cat \"${1#*=}\"; }; DB_HOST=h DB_USER=u DB_NAME=n DB_PASSWORD=$(cat password); sql";
+        std::fs::write(folder.path().join("password"), password).unwrap();
+        let said = deploying(folder.path(), lines);
+        assert_eq!(
+            said.out,
+            format!("[client]\nhost=h\nport=3306\nuser=u\n{written}\n"),
+            "{}",
+            said.error
+        );
+    }
+}
+
+#[test]
 fn a_call_that_the_store_does_not_know_is_refused_with_the_whole_command_line() {
     let store = Store::new();
     for args in [
@@ -252,6 +462,17 @@ fn metadata_that_does_not_fit_its_object_is_refused_with_the_reason() {
         metadata[key] = value;
         metadata.to_string()
     };
+    // What the harness takes for true, the drill does, too.
+    for text in [
+        with("duration_seconds", json!(4)),
+        with("duration_seconds", json!(6)),
+        with("finished_utc", json!("2027-01-01T00:00:04.9Z")),
+        with("object", json!("current/cleanapp_all.sql.gz")),
+        with("object", json!("gs://mirror/prod/current/cleanapp_all.sql.gz")),
+    ] {
+        let said = check(&text);
+        assert_eq!((said.code, &*said.out), (Some(0), ""), "{text}: {}", said.error);
+    }
     for (text, word) in [
         ("{".to_owned(), "the metadata is not JSON"),
         ("[]".to_owned(), "the metadata is not an object"),
@@ -266,7 +487,21 @@ fn metadata_that_does_not_fit_its_object_is_refused_with_the_reason() {
             with("size_bytes", json!("1000")),
             "the metadata has no size_bytes",
         ),
-        (with("duration_seconds", json!(6)), "the metadata's duration"),
+        (with("object", json!("cleanapp_all.sql.gz")), "another object"),
+        (
+            with("object", json!("gs://b/old-current/cleanapp_all.sql.gz")),
+            "another object",
+        ),
+        (with("duration_seconds", json!(3)), "the metadata's duration"),
+        (with("duration_seconds", json!(7)), "the metadata's duration"),
+        (
+            with("finished_utc", json!("2026-12-31T23:59:57Z")),
+            "the metadata's finish is before its start",
+        ),
+        (
+            with("finished_utc", json!("2027-01-01T00:00:03")),
+            "an unreadable time",
+        ),
         (with("finished_utc", json!("soon")), "an unreadable time"),
         (with("row_counts", json!({})), "the metadata has no row counts"),
         (

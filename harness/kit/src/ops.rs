@@ -9,6 +9,7 @@
 
 pub mod backup;
 pub mod deploy;
+mod exposed;
 pub(crate) mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +19,12 @@ use std::time::Duration;
 
 use harness_model::event::Step;
 use harness_model::name::Name;
-use harness_model::ops::secrets::{EXPOSED, Search};
 use harness_model::topology::Ops as Described;
 use harness_model::topology::template;
 use harness_model::verdict::Finding;
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Outcome;
 use harness_stack::ops::{BOX_LABEL, Script};
-use harness_stack::pool::LEASE_LABEL;
 
 use self::site::Site;
 use crate::cx::Cx;
@@ -36,8 +35,6 @@ use harness_model::topology::Setup;
 
 /// Longest run of a script.
 const SCRIPT: Duration = Duration::from_secs(80);
-/// What a secret in a record is replaced by begins with this.
-const MARK: &str = "<secret:";
 
 /// The ops box of a trial.
 #[derive(Clone)]
@@ -290,66 +287,6 @@ impl Ops {
         let lease = lock(&self.world.grant).lease.clone();
         let made = self.world.engine.names_labelled(BOX_LABEL, &lease).await;
         made.map_err(infra)
-    }
-
-    /// No secret stands in an argument, in what a script said, in a file that it has written and left (unpacked, if it is an
-    /// archive), or in an image of this trial: its history, its variables, its layers.
-    ///
-    /// # Errors
-    /// Fail, rule `secret-exposed`, with every place.
-    pub async fn shows_no_secret(&self) -> Outcome {
-        let site = self.site()?;
-        let mut places = Vec::new();
-        let mut files = BTreeSet::new();
-        for event in self.world.recorder.since(0) {
-            match event.step {
-                Step::Process { argv, .. } if argv.iter().any(|argument| argument.contains(MARK)) => {
-                    places.push((event.n, format!("in the arguments of `{}`", argv.join(" "))));
-                }
-                Step::File { path, .. } => {
-                    files.insert(path);
-                }
-                _ => {}
-            }
-        }
-        for (name, said) in lock(&site.logs).iter() {
-            if let Some(line) = said.lines().find(|line| line.contains(MARK)) {
-                places.push((0, format!("in what the script {name} said: {line}")));
-            }
-        }
-        let files: Vec<_> = files.into_iter().collect();
-        for secret in &site.secret_values {
-            let lines = "printf '%s\\n' \"$FILES\" | while IFS= read -r f; do \
-                         if [ -f \"$f\" ] && zgrep -qF -e \"$SECRET\" \"$f\"; then echo \"$f\"; fi; done";
-            let env = [("FILES", files.join("\n")), ("SECRET", secret.1.clone())];
-            let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            for file in self.shell_with(lines, &env).await?.out.lines() {
-                places.push((0, format!("<secret:{}> in the file {file}", secret.0)));
-            }
-        }
-        // What was made before the trial cannot hold a password that was made for it.
-        let lease = BTreeMap::from([(LEASE_LABEL.to_owned(), lock(&self.world.grant).lease.clone())]);
-        let engine = &self.world.engine;
-        for image in engine.images_labelled(&lease).await.map_err(infra)? {
-            let mut search = Search::new(&site.secrets);
-            let read = engine.read_image(&image, |chunk| search.take(chunk));
-            read.await.map_err(infra)?;
-            for secret in search.found() {
-                places.push((0, format!("<secret:{secret}> in the image {image}")));
-            }
-        }
-        if places.is_empty() {
-            return Ok(());
-        }
-        let events: Vec<_> = places
-            .iter()
-            .map(|(event, _)| *event)
-            .filter(|event| *event > 0)
-            .collect();
-        let told: Vec<_> = places.into_iter().map(|(_, place)| place).collect();
-        Err(Failure::fail(format!("a secret stands {}", told.join("\n")))
-            .rule(EXPOSED)
-            .shown_by(events))
     }
 }
 

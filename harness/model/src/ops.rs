@@ -10,6 +10,7 @@
 pub mod backup;
 pub mod compose;
 pub mod firewall;
+pub mod migrated;
 pub mod pins;
 pub mod policy;
 pub mod ports;
@@ -54,6 +55,10 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: versions::AGREE,
         what: "every service says which commit it was built from, and it is the expected one",
+    },
+    Rule {
+        id: migrated::FIRST,
+        what: "migrations are applied before the first container of a deploy is made",
     },
     Rule {
         id: ports::MAPPINGS,

@@ -38,7 +38,8 @@ pub struct ComposeFiles {
     harness check deploy --compose docker-compose.yml --pins digests.current.yml --policy p.toml\n  \
     harness check deploy --compose docker-compose.yml --versions http://127.0.0.1:8081/version\n\n\
     Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not, 96 if a file cannot be read or \
-    Compose refuses the files below the override, 97 if there is no Compose; see harness --help.")]
+    Compose refuses the files below the override, 97 if there is no Compose or an engine cannot be asked; see harness \
+    --help.")]
 pub struct DeployCheck {
     /// The configuration
     #[command(flatten)]
@@ -95,7 +96,7 @@ pub struct BackupCheck {
     ss -H -ltn > sockets; harness check ports --compose docker-compose.yml --sockets sockets\n\n\
     Rules are read as `gcloud compute firewall-rules list --format=json`, `iptables-save` or `ufw status` print them. \
     Nothing is changed. Exit codes: 0 if all is as it should be, 100 if something is not, 96 if a file cannot be read, 97 if \
-    there is no Compose; see harness --help.")]
+    there is no Compose or an engine cannot be asked; see harness --help.")]
 pub struct PortsCheck {
     /// The configuration
     #[command(flatten)]
@@ -120,6 +121,8 @@ pub struct Checked {
     pub looked_at: String,
     /// What is wrong; absent if nothing was looked at.
     pub findings: Option<Vec<Finding>>,
+    /// Something of what was asked for could not be looked at, so that no findings do not mean that all is well.
+    pub missed: bool,
     /// What is worth knowing and not wrong.
     pub notes: Vec<String>,
 }
@@ -131,6 +134,7 @@ impl Checked {
             rule,
             looked_at: looked_at.into(),
             findings: Some(findings),
+            missed: false,
             notes: Vec::new(),
         }
     }
@@ -141,8 +145,18 @@ impl Checked {
             rule,
             looked_at: why.into(),
             findings: None,
+            missed: false,
             notes: Vec::new(),
         }
+    }
+
+    /// The same, with something that was asked for and could not be looked at.
+    #[must_use]
+    pub fn missing(mut self, why: impl std::fmt::Display) -> Self {
+        self.missed = true;
+        self.notes
+            .push(format!("{} is not checked in full: {why}", self.rule));
+        self
     }
 
     /// The same, with something that is worth knowing.

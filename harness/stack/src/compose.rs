@@ -78,6 +78,7 @@ impl Compose {
     }
 
     /// What Compose makes of these files, the later ones layered over the earlier ones, as JSON; or why it refuses them.
+    /// Services of all profiles are in it: one that is not started now is deployed all the same.
     ///
     /// # Errors
     /// Compose cannot be asked.
@@ -90,14 +91,7 @@ impl Compose {
             .iter()
             .map(|file| absolute(file))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut args = Vec::new();
-        for file in &files {
-            args.extend(["-f".to_owned(), file.to_string_lossy().into_owned()]);
-        }
-        if let Some(project) = project {
-            args.extend(["-p".to_owned(), project.to_owned()]);
-        }
-        args.extend(["config", "--format", "json"].map(str::to_owned));
+        let args = arguments(project, &files);
         let said = match self {
             Self::Local(program) => run(program, &args).await?,
             Self::Image { engine, image } => {
@@ -115,6 +109,19 @@ impl Compose {
             Err(said.stderr.trim().to_owned())
         })
     }
+}
+
+/// What Compose is given.
+fn arguments(project: Option<&str>, files: &[PathBuf]) -> Vec<String> {
+    let mut args = ["--profile", "*"].map(str::to_owned).to_vec();
+    for file in files {
+        args.extend(["-f".to_owned(), file.to_string_lossy().into_owned()]);
+    }
+    if let Some(project) = project {
+        args.extend(["-p".to_owned(), project.to_owned()]);
+    }
+    args.extend(["config", "--format", "json"].map(str::to_owned));
+    args
 }
 
 /// `2.26.1`, `v2.26.1`, `5.0.0`: those print JSON.
@@ -164,7 +171,14 @@ async fn run(program: &[String], args: &[String]) -> Result<ExecOutput, ComposeE
 
 #[cfg(test)]
 mod tests {
-    use super::is_modern;
+    use super::{arguments, is_modern};
+
+    #[test]
+    fn services_of_all_profiles_are_asked_for() {
+        let given = arguments(Some("p"), &["/a.yml".into(), "/b.yml".into()]);
+        let expected = "--profile * -f /a.yml -f /b.yml -p p config --format json";
+        assert_eq!(given.join(" "), expected);
+    }
 
     #[test]
     fn only_versions_that_print_json_are_asked() {

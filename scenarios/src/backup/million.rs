@@ -16,6 +16,6 @@ async fn run(cx: &mut Cx) -> Outcome {
     backups.limit_memory(128).await?;
     let made = backups.make().await?;
     made.shows_progress()?;
-    let report = backups.drill().await?;
+    let report = backups.long_drill().await?;
     cx.golden("report", &report)
 }

@@ -19,5 +19,5 @@ async fn run(cx: &mut Cx) -> Outcome {
     backups.counted_by(0.2).drill().await?;
     backups.counted_by(-0.1).drill().await?;
     backups.counted_by(0.3).drill_fails().await?;
-    backups.counted_by(-100.0).drill_fails().await
+    backups.drill_of_uncounted_fails().await
 }

@@ -17,5 +17,5 @@ async fn run(cx: &mut Cx) -> Outcome {
     ops.deploy(&[]).await?;
     ops.is_good(Look::Override).await?;
     ops.replace_override(|pins| pins.replace('\n', r"\n")).await?;
-    ops.is_bad(Look::Override, r"literal \n").await
+    ops.is_bad(Look::Override, "override-parses", r"literal \n").await
 }

@@ -17,7 +17,7 @@ async fn run(cx: &mut Cx) -> Outcome {
     ops.deploy(&[]).await?;
     let second = ops.release().await?;
     ops.deploy(&["renderer"]).await?;
-    ops.is_bad(Look::Versions, &second.git_sha).await?;
+    ops.is_bad(Look::Versions, "versions-agree", &second.git_sha).await?;
     ops.deploy(&[]).await?;
     ops.runs(&second).await
 }

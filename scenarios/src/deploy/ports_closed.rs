@@ -16,6 +16,6 @@ async fn run(cx: &mut Cx) -> Outcome {
     ops.release().await?;
     ops.deploy(&[]).await?;
     ops.is_good(Look::Ports).await?;
-    ops.replace_override(|pins| format!("{pins}    ports: [\"3000:8081\"]\n")).await?;
-    ops.is_bad(Look::Ports, "3000").await
+    ops.replace_override(|pins| format!("{pins}    ports: !override [\"3000:8081\"]\n")).await?;
+    ops.is_bad(Look::Ports, "port-policy", "3000").await
 }

@@ -16,5 +16,5 @@ async fn run(cx: &mut Cx) -> Outcome {
     ops.release().await?;
     ops.deploy(&[]).await?;
     ops.replace_override(|pins| format!("{pins}  cache:\n    image: cache:7\n")).await?;
-    ops.is_bad(Look::ThirdParty, "cache:7").await
+    ops.is_bad(Look::ThirdParty, "third-party-pinned", "cache:7").await
 }

@@ -16,5 +16,5 @@ async fn run(cx: &mut Cx) -> Outcome {
     ops.release().await?;
     ops.deploy(&[]).await?;
     ops.replace_override(|pins| pins.replace("  renderer:", "  rendrer:")).await?;
-    ops.is_bad(Look::Pins, "did you mean `renderer`?").await
+    ops.is_bad(Look::Pins, "pins-complete", "did you mean `renderer`?").await
 }

@@ -17,5 +17,5 @@ async fn run(cx: &mut Cx) -> Outcome {
     ops.deploy(&[]).await?;
     ops.is_good(Look::Pins).await?;
     ops.replace_override(|pins| format!("{pins}  tiles:\n    image: tiles\n")).await?;
-    ops.is_bad(Look::Pins, "is no service").await
+    ops.is_bad(Look::Pins, "pins-complete", "is no service").await
 }

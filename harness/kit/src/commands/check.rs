@@ -23,6 +23,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+/// Why containers were not looked at where there can be none.
+const NO_ENGINE: &str = "there is no engine on this machine";
 /// The role of the image that stands for the production machine.
 const OPS: &str = "ops";
 
@@ -136,13 +138,25 @@ fn refused(error: ComposeError) -> Refusal {
     }
 }
 
+/// Containers that are not known.
+enum Unknown {
+    /// There is no engine on this machine, so there are none.
+    NoEngine,
+    /// There is one, and it cannot be asked.
+    Unasked(String),
+}
+
 /// The containers of a Compose project, or why they are not known.
-async fn containers(project: &str) -> Result<Vec<Running>, String> {
-    let engine = Engine::connect().await.map_err(|error| error.to_string())?;
+async fn containers(project: &str) -> Result<Vec<Running>, Unknown> {
+    let unasked = |error: &dyn std::fmt::Display| Unknown::Unasked(error.to_string());
+    let engine = Engine::connect().await.map_err(|error| {
+        if error.is_absent() {
+            Unknown::NoEngine
+        } else {
+            unasked(&error)
+        }
+    })?;
     let label = format!("com.docker.compose.project={project}");
-    let (containers, images) = engine
-        .described(&label)
-        .await
-        .map_err(|error| error.to_string())?;
-    running::inspected(&containers, &images).map_err(|error| error.to_string())
+    let (containers, images) = engine.described(&label).await.map_err(|error| unasked(&error))?;
+    running::inspected(&containers, &images).map_err(|error| unasked(&error))
 }

@@ -238,7 +238,11 @@ impl Ops {
             .map(|role| deploy.service(&Name::new(*role)).to_owned())
             .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let began = jiff::Timestamp::now();
         let ran = self.script("deploy", &names, &BTreeMap::new()).await?;
+        if ran.code == 0 {
+            *lock(&self.site()?.deployed) = Some(began);
+        }
         self.adopt().await?;
         Ok(ran)
     }

@@ -33,14 +33,14 @@ pub(crate) struct Site {
     pub(crate) runs: AtomicU64,
     /// How many releases were pushed.
     pub(crate) releases: AtomicU64,
+    /// When the latest deploy that succeeded had begun.
+    pub(crate) deployed: Mutex<Option<jiff::Timestamp>>,
     /// The services whose health is watched.
     pub(crate) watched: Mutex<BTreeSet<Name>>,
     /// The latest run of each script.
     pub(crate) latest: Mutex<BTreeMap<String, String>>,
     /// What scripts said, by run, without secrets.
     pub(crate) logs: Mutex<BTreeMap<String, String>>,
-    /// Secrets by name.
-    pub(crate) secret_values: Vec<(String, String)>,
     /// Folder of the topology file.
     pub(crate) folder: Utf8PathBuf,
     /// The image of each service, as the engine knows it.
@@ -146,10 +146,10 @@ impl Stack {
             values,
             runs: AtomicU64::new(0),
             releases: AtomicU64::new(0),
+            deployed: Mutex::default(),
             watched: Mutex::default(),
             latest: Mutex::default(),
             logs: Mutex::default(),
-            secret_values,
             folder: self.folder.clone(),
             images,
             labels,

@@ -49,6 +49,9 @@ pub struct Service {
     /// Another way to networks, such as `host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<String>,
+    /// The profiles that it is started with; none: it is always started.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub profiles: BTreeSet<String>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<String, Value>,
@@ -121,6 +124,24 @@ impl Config {
             .map(|(section, _)| section)
     }
 
+    /// The service has no network of its own, but that of the machine, or of another service that has it.
+    pub fn is_on_host(&self, name: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut name = name;
+        while seen.insert(name) {
+            let service = self.services.get(name);
+            match service.and_then(|service| service.network_mode.as_deref()) {
+                Some("host") => return true,
+                Some(mode) => match mode.strip_prefix("service:") {
+                    Some(other) => name = other,
+                    None => return false,
+                },
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// The names of the services whose image begins with `prefix`.
     pub fn internal(&self, prefix: &str) -> BTreeSet<&str> {
         self.services
@@ -133,6 +154,13 @@ impl Config {
             })
             .map(|(name, _)| name.as_str())
             .collect()
+    }
+}
+
+impl Service {
+    /// Both can be started with one and the same profile, or without any.
+    pub fn runs_beside(&self, other: &Self) -> bool {
+        self.profiles.is_empty() || other.profiles.is_empty() || !self.profiles.is_disjoint(&other.profiles)
     }
 }
 

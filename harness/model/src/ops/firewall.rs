@@ -1,12 +1,15 @@
 //! Firewall rules from a file, against the policy for ports.
 //!
 //! Rule `firewall-policy`: a rule that opens to everybody what the policy closes, and a dangling one, for a port that
-//! nobody listens on. Three forms are read: see [`Firewall::parse`]. What a rule says beyond ports and sources (limits,
-//! marks, users) is taken for no restriction: the doubt is for a person to decide.
+//! nobody listens on. Three forms are read: see [`Firewall::parse`]. A rule that lets in opens, whatever else it says
+//! (limits, marks, users): the doubt is for a person to decide. A rule that keeps out closes nothing unless every word of it
+//! is understood, it is for everybody, and it is about the whole port.
 
 mod gcloud;
 mod iptables;
+mod set;
 mod ufw;
+mod walk;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,6 +17,8 @@ use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 
+use self::set::{ALL, Family, outside, runs};
+use self::walk::Opening;
 use super::fail;
 use super::policy::PortPolicy;
 use super::ports::Open;
@@ -22,37 +27,21 @@ use crate::verdict::Finding;
 /// The firewall opens nothing that the policy closes.
 pub const POLICY: &str = "firewall-policy";
 
-/// All ports.
-const ALL: RangeInclusive<u16> = 1..=65535;
-
-/// The rules of a firewall for what comes in, first match first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a firewall lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firewall {
     /// Name of its file.
     pub file: String,
-    /// The rules, in the order in which they are asked.
-    pub rules: Vec<Rule>,
+    /// Its rules that let in, in the order in which they are asked.
+    openings: Vec<Opening>,
 }
 
-/// One rule for what comes in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// What it is called: its name, or its line.
-    pub name: String,
-    /// It lets in, or it keeps out.
-    pub opens: bool,
-    /// What is spoken; absent: anything.
-    pub protocol: Option<String>,
-    /// The ports; none: all.
-    pub ports: Vec<RangeInclusive<u16>>,
-    /// It is for everybody, or for some addresses only.
-    pub from: From,
-}
-
-/// Whom a rule is for.
+/// Whom an address stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// Everybody, or addresses that others have.
+enum From {
+    /// All addresses of its family.
+    Everybody,
+    /// Addresses that others have.
     Public,
     /// Addresses of private networks only.
     Private,
@@ -93,7 +82,7 @@ impl Firewall {
     /// It is none of them, or a line of it cannot be read.
     pub fn parse(file: &str, text: &str) -> Result<Self, FirewallError> {
         let begins = |mark: &str| text.lines().any(|line| line.starts_with(mark));
-        let rules = if text.trim_start().starts_with(['[', '{']) {
+        let openings = if text.trim_start().starts_with(['[', '{']) {
             gcloud::parse(file, text)?
         } else if begins("*filter") {
             iptables::parse(file, text)?
@@ -105,8 +94,13 @@ impl Firewall {
         };
         Ok(Self {
             file: file.to_owned(),
-            rules,
+            openings,
         })
+    }
+
+    /// How many rules it has that let in.
+    pub fn openings(&self) -> usize {
+        self.openings.len()
     }
 
     /// Rule `firewall-policy`, on the day `today`. `listening` is what listens; without it nothing is said of dangling
@@ -114,51 +108,21 @@ impl Firewall {
     pub fn judge(&self, allowed: &PortPolicy, listening: Option<&[Open]>, today: Date) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut say = |what: String| findings.push(fail(POLICY, format!("{}: {what}", self.file)));
-        // What rules before have kept out for everybody.
-        let mut closed: Vec<&Rule> = Vec::new();
-        for rule in &self.rules {
-            if !rule.opens {
-                if rule.from == From::Public {
-                    closed.push(rule);
-                }
-                continue;
-            }
-            for protocol in rule.protocols() {
-                let shut = |port: u16| closed.iter().any(|closed| closed.is_about(protocol, port));
-                if rule.from == From::Public && rule.ports.is_empty() {
-                    if !closed
-                        .iter()
-                        .any(|closed| closed.ports.is_empty() && closed.speaks(protocol))
-                    {
-                        say(format!(
-                            "{} opens every {protocol} port to everybody; expected public ports only",
-                            rule.name
-                        ));
-                    }
-                    continue;
-                }
-                if rule.from == From::Public {
-                    let bad = rule.ports.iter().cloned().flatten().filter(|port| !shut(*port));
-                    let bad: BTreeSet<_> = bad
-                        .filter_map(|port| Some((port, allowed.refuses(&rule.open(protocol, port), today)?)))
-                        .collect();
-                    for (ports, why) in ranges(bad) {
-                        say(format!(
-                            "{} opens {protocol} {ports}, which the policy closes; {why}",
-                            rule.name
-                        ));
-                    }
+        for opening in &self.openings {
+            for protocol in opening.protocols.iter().copied() {
+                for what in opening.refused(allowed, protocol, today) {
+                    say(format!("{} {what}", opening.name));
                 }
                 let Some(listening) = listening.filter(|_| protocol == "tcp") else {
                     continue;
                 };
-                for range in &rule.ports {
+                for range in opening.ports.iter().flatten() {
                     let heard = |open: &Open| open.protocol == protocol && range.contains(&open.port);
                     if !listening.iter().any(heard) {
                         let ports = shown(range);
                         say(format!(
                             "{} is dangling: nobody listens on {protocol} {ports}",
-                            rule.name
+                            opening.name
                         ));
                     }
                 }
@@ -168,23 +132,30 @@ impl Firewall {
     }
 }
 
-impl Rule {
-    /// What it is about, of what is looked at.
-    fn protocols(&self) -> Vec<&str> {
-        match self.protocol.as_deref() {
-            None => vec!["tcp", "udp"],
-            Some(one @ ("tcp" | "udp")) => vec![one],
-            Some(_) => Vec::new(),
+impl Opening {
+    /// What it opens of a protocol and may not.
+    fn refused(&self, allowed: &PortPolicy, protocol: &str, today: Date) -> Vec<String> {
+        let opened = self.opened.of_protocol(protocol);
+        let refused = |port: &u16| Some((*port, allowed.refuses(&self.open(protocol, *port), today)?));
+        let bad: BTreeSet<_> = opened.iter().filter_map(refused).collect();
+        if bad.is_empty() {
+            return Vec::new();
         }
-    }
-
-    fn speaks(&self, protocol: &str) -> bool {
-        self.protocol.as_deref().is_none_or(|own| own == protocol)
-    }
-
-    fn is_about(&self, protocol: &str, port: u16) -> bool {
-        self.speaks(protocol)
-            && (self.ports.is_empty() || self.ports.iter().any(|range| range.contains(&port)))
+        // Of a rule without ports it is shorter to say what it does not open.
+        if self.ports.is_none() && opened.len() > usize::from(*ALL.end()) / 2 {
+            let closed = outside(&runs(opened));
+            let closed: Vec<_> = closed.iter().map(shown).collect();
+            let but = if closed.is_empty() {
+                String::new()
+            } else {
+                format!(" but {}", closed.join(", "))
+            };
+            return vec![format!(
+                "opens every {protocol} port{but} to everybody; expected public ports only"
+            )];
+        }
+        let said = |(ports, why)| format!("opens {protocol} {ports}, which the policy closes; {why}");
+        ranges(bad).into_iter().map(said).collect()
     }
 
     /// What it would let somebody reach.
@@ -227,52 +198,39 @@ fn range(text: &str, between: char) -> Option<RangeInclusive<u16>> {
 }
 
 /// A range that is all ports is no restriction.
-fn unless_all(ports: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
+fn unless_all(ports: Vec<RangeInclusive<u16>>) -> Option<Vec<RangeInclusive<u16>>> {
     let all = |range: &RangeInclusive<u16>| *range.start() <= *ALL.start() && *range.end() == *ALL.end();
-    if ports.iter().any(all) { Vec::new() } else { ports }
+    (!ports.is_empty() && !ports.iter().any(all)).then_some(ports)
 }
 
 /// Whom an address with or without a prefix length stands for; `None` if it is no address.
-fn source(text: &str) -> Option<From> {
+fn source(text: &str) -> Option<(Family, From)> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
         None => (text, None),
     };
     let address: IpAddr = address.parse().ok()?;
-    let (private, least) = match address {
+    let (family, private, least) = match address {
         IpAddr::V4(address) => {
             let least = match address.octets()[0] {
                 10 | 127 => 8,
                 172 => 12,
                 _ => 16,
             };
-            (
-                address.is_private() || address.is_loopback() || address.is_link_local(),
-                least,
-            )
+            let private = address.is_private() || address.is_loopback() || address.is_link_local();
+            (Family::V4, private, least)
         }
         IpAddr::V6(address) => {
             let loopback = address.is_loopback();
             let private = loopback || address.is_unique_local() || address.is_unicast_link_local();
-            (private, if loopback { 128 } else { 7 })
+            (Family::V6, private, if loopback { 128 } else { 7 })
         }
     };
     let narrow = prefix.is_none_or(|prefix| prefix >= least);
-    Some(if private && narrow {
-        From::Private
-    } else {
-        From::Public
-    })
-}
-
-/// The widest of several sources; none means everybody.
-fn widest(sources: impl IntoIterator<Item = From>) -> From {
-    let mut private = false;
-    for source in sources {
-        match source {
-            From::Public => return From::Public,
-            From::Private => private = true,
-        }
-    }
-    if private { From::Private } else { From::Public }
+    let from = match prefix {
+        Some(0) => From::Everybody,
+        _ if private && narrow => From::Private,
+        _ => From::Public,
+    };
+    Some((family, from))
 }

@@ -23,6 +23,8 @@ pub const COMPLETE: &str = "pins-complete";
 /// What comes from elsewhere is pinned or excepted.
 pub const THIRD_PARTY: &str = "third-party-pinned";
 
+/// The registry of references that name none.
+const HUB: &str = "docker.io";
 /// Hexadecimal digits of a digest.
 const HEX: usize = 64;
 
@@ -66,6 +68,21 @@ impl<'a> Reference<'a> {
             repository,
             tag,
             digest,
+        }
+    }
+
+    /// Registry and name as the engine completes them: `redis` is `docker.io/library/redis`. Two references are of the same
+    /// repository if these are equal.
+    pub fn full_repository(&self) -> String {
+        // What stands before the first slash is a registry if it cannot be a part of a name.
+        let (registry, name) = match self.repository.split_once('/') {
+            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
+            _ => (HUB, self.repository),
+        };
+        match registry {
+            HUB | "index.docker.io" | "registry-1.docker.io" if name.contains('/') => format!("{HUB}/{name}"),
+            HUB | "index.docker.io" | "registry-1.docker.io" => format!("{HUB}/library/{name}"),
+            other => format!("{other}/{name}"),
         }
     }
 
@@ -131,7 +148,7 @@ pub fn complete(pinned: &Pinned<'_>) -> Vec<Finding> {
             continue;
         }
         let (reference, wanted) = (Reference::of(image), Reference::of(wanted));
-        if reference.repository != wanted.repository {
+        if reference.full_repository() != wanted.full_repository() {
             say(format!(
                 "{file}: service {name} is pinned to `{image}`, which is another repository; expected {}@sha256:<{HEX} hex>",
                 wanted.repository
@@ -205,8 +222,10 @@ pub fn third_party(merged: &Config, policy: &ImagePolicy, internal: &str, today:
 impl ImageException {
     /// It is about this image.
     pub fn covers(&self, image: &str) -> bool {
-        let reference = Reference::of(image);
-        self.image == image || self.image == reference.repository
+        let (named, reference) = (Reference::of(&self.image), Reference::of(image));
+        let whole = named.tag.is_some() || named.digest.is_some();
+        named.full_repository() == reference.full_repository()
+            && (!whole || (named.tag, named.digest) == (reference.tag, reference.digest))
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::civil::Date;
 
-use super::compose::{Config, Port, Published};
+use super::compose::{Config, Port, Published, Service};
 use super::fail;
 use super::policy::{PortException, PortPolicy};
 use super::running::Running;
@@ -23,6 +23,11 @@ pub const MAPPINGS: &str = "port-mappings";
 /// Only public ports are open.
 pub const POLICY: &str = "port-policy";
 
+/// What stands in the place of a protocol for whatever a service listens on.
+const ANYTHING: &str = "anything";
+/// The mode, and the network, of a container that has none of its own.
+const HOST: &str = "host";
+
 /// Something that can be reached, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Open {
@@ -32,17 +37,17 @@ pub struct Open {
     pub service: Option<String>,
     /// The address that it is bound to.
     pub address: IpAddr,
-    /// The port; 0 if the engine chooses one.
+    /// The port; 0 if the engine chooses one, or if it may be any.
     pub port: u16,
-    /// What is spoken: `tcp` or `udp`.
+    /// What is spoken: `tcp` or `udp`; `anything` if nothing stands between a service and the machine's network.
     pub protocol: String,
 }
 
 /// Rule `port-mappings`: ports that are published more than once, and addresses that two services ask for. A mapping that
-/// an exception of the policy is for may stand beside another.
-pub fn mappings(merged: &Config, allowed: &PortPolicy) -> Vec<Finding> {
+/// an exception of the policy is for may stand beside another until the exception ends; `today` is the day it is.
+pub fn mappings(merged: &Config, allowed: &PortPolicy, today: Date) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut taken: Vec<(&str, &Port)> = Vec::new();
+    let mut taken: Vec<(&str, &Service, &Port)> = Vec::new();
     for (name, service) in &merged.services {
         let mut by_target: BTreeMap<(u16, &str), Vec<&Port>> = BTreeMap::new();
         for port in &service.ports {
@@ -54,7 +59,7 @@ pub fn mappings(merged: &Config, allowed: &PortPolicy) -> Vec<Finding> {
         for ((target, protocol), mapped) in by_target {
             let excepted = |port: &Port| {
                 let mut ports = port.published.iter().flat_map(Published::ports);
-                ports.any(|port| allowed.exceptions_for(name, port, protocol).next().is_some())
+                ports.any(|port| allowed.excepts(name, port, protocol, today))
             };
             let plain: Vec<_> = mapped.iter().copied().filter(|port| !excepted(port)).collect();
             if plain.len() > 1 && !one_loopback(&plain) {
@@ -69,15 +74,15 @@ pub fn mappings(merged: &Config, allowed: &PortPolicy) -> Vec<Finding> {
             }
         }
         for port in &service.ports {
-            let clash = taken
-                .iter()
-                .find(|(other, there)| *other != name && clash(there, port));
-            if let Some((other, there)) = clash {
+            let clash = taken.iter().find(|(other, beside, there)| {
+                *other != name && clash(there, port) && beside.runs_beside(service)
+            });
+            if let Some((other, _, there)) = clash {
                 let (here, there) = (port.short(), there.short());
                 let what = format!("services {other} and {name} ask for the same port: {there} and {here}");
                 findings.push(fail(MAPPINGS, what));
             }
-            taken.push((name, port));
+            taken.push((name, service, port));
         }
     }
     findings
@@ -111,10 +116,17 @@ fn clash(a: &Port, b: &Port) -> bool {
 }
 
 impl Open {
-    /// What a configuration would open.
+    /// What a configuration would open. A service on the machine's own network has open whatever it listens on.
     pub fn of_config(config: &Config) -> Vec<Self> {
         let mut all = Vec::new();
         for (name, service) in &config.services {
+            if config.is_on_host(name) {
+                let mode = service.network_mode.as_deref().unwrap_or(HOST);
+                all.push(Self::anything(
+                    format!("service {name} in the configuration (network_mode: {mode})"),
+                    name,
+                ));
+            }
             for port in &service.ports {
                 // An address that is none will be refused by the engine; until then it may be any.
                 let address = port.address().unwrap_or(IpAddr::from([0, 0, 0, 0]));
@@ -135,6 +147,10 @@ impl Open {
     pub fn of_running(running: &[Running]) -> Vec<Self> {
         let mut all = Vec::new();
         for one in running {
+            if one.container.networks.contains(HOST) {
+                let seen = format!("container {} (on the network {HOST})", one.name);
+                all.push(Self::anything(seen, &one.service));
+            }
             for (target, bound) in &one.container.ports {
                 let (_, protocol) = target.split_once('/').unwrap_or((target, "tcp"));
                 for address in bound.iter().filter_map(|bound| bound.parse::<SocketAddr>().ok()) {
@@ -195,6 +211,17 @@ impl Open {
         }
     }
 
+    /// Whatever a service listens on.
+    fn anything(seen: String, service: &str) -> Self {
+        Self {
+            seen,
+            service: (!service.is_empty()).then(|| service.to_owned()),
+            address: IpAddr::from([0, 0, 0, 0]),
+            port: 0,
+            protocol: ANYTHING.to_owned(),
+        }
+    }
+
     /// It can be reached from other machines.
     pub fn is_exposed(&self) -> bool {
         !self.address.to_canonical().is_loopback()
@@ -207,22 +234,21 @@ impl PortPolicy {
         protocol == "tcp" && self.public.contains(&port)
     }
 
-    /// The exceptions for a port that a service has open.
-    fn exceptions_for<'a>(
-        &'a self,
-        service: &'a str,
-        port: u16,
-        protocol: &'a str,
-    ) -> impl Iterator<Item = &'a PortException> {
-        self.exceptions.iter().filter(move |exception| {
+    /// An exception lets a service have this port open on the day `today`.
+    fn excepts(&self, service: &str, port: u16, protocol: &str, today: Date) -> bool {
+        self.exceptions.iter().any(|exception| {
             let whose = exception.service.as_deref().is_none_or(|whose| whose == service);
-            whose && exception.port == port && exception.protocol == protocol
+            whose && exception.port == port && exception.protocol == protocol && exception.expires >= today
         })
     }
 
-    /// The exceptions for something that is open. What listens without telling whose it is may be anybody's.
+    /// The exceptions for something that is open. What listens without telling whose it is may be anybody's; for whatever a
+    /// service listens on, there has to be one that names the service.
     fn exceptions_of(&self, open: &Open) -> Vec<&PortException> {
         let matches = |exception: &&PortException| {
+            if open.protocol == ANYTHING {
+                return exception.service.is_some() && exception.service == open.service;
+            }
             let whose = match (&exception.service, &open.service) {
                 (Some(whose), Some(service)) => whose == service,
                 _ => true,
@@ -264,6 +290,10 @@ impl PortPolicy {
         let latest = exceptions.iter().max_by_key(|exception| exception.expires);
         Some(latest.map_or_else(
             || {
+                if open.protocol == ANYTHING {
+                    return "expected a network of its own, or an exception that names the service"
+                        .to_owned();
+                }
                 let public: Vec<_> = self.public.iter().map(u16::to_string).collect();
                 format!("expected 127.0.0.1, since only {} are public", public.join(", "))
             },
@@ -280,6 +310,7 @@ pub fn policy(allowed: &PortPolicy, open: &[Open], today: Date) -> Vec<Finding> 
             continue;
         };
         let port = match one.port {
+            0 if one.protocol == ANYTHING => "whatever it listens on".to_owned(),
             0 => "a port that the engine chooses".to_owned(),
             port => format!("port {port}/{}", one.protocol),
         };

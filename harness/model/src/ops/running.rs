@@ -193,10 +193,10 @@ impl Inspected {
         let network = self.network_settings.unwrap_or_default();
         let labels = self.config.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-        let repository = Reference::of(&self.config.image).repository;
+        let repository = Reference::of(&self.config.image).full_repository();
         let pinned = repo_digests
             .iter()
-            .find(|digest| Reference::of(digest).repository == repository);
+            .find(|digest| Reference::of(digest).full_repository() == repository);
         let ports = network
             .ports
             .unwrap_or_default()
@@ -253,7 +253,8 @@ pub fn digests(merged: &Config, running: &[Running]) -> Vec<Finding> {
             .iter()
             .filter(|running| running.service == *name)
             .collect();
-        if ours.is_empty() {
+        // One that is started with a profile only may well not run.
+        if ours.is_empty() && service.profiles.is_empty() {
             findings.push(fail(
                 DIGEST,
                 format!("service {name} has no container; expected one of `{pin}`"),
@@ -267,7 +268,7 @@ pub fn digests(merged: &Config, running: &[Running]) -> Vec<Finding> {
         {
             let same = |digest: &String| {
                 let found = Reference::of(digest);
-                found.repository == wanted.repository && found.digest == wanted.digest
+                found.full_repository() == wanted.full_repository() && found.digest == wanted.digest
             };
             if what.state != "running" {
                 let what = format!(

@@ -87,8 +87,9 @@ impl Secret {
         forms.fold(text.to_owned(), |text, (_, form)| text.replace(&form, &mark))
     }
 
-    /// The ways in which it may be written, each with what it is called.
-    fn forms(&self) -> Vec<(&'static str, String)> {
+    /// The ways in which it may be written, each after what it is called: nothing, ` in base64`, ` percent-encoded`. They are
+    /// as secret as it is.
+    pub fn forms(&self) -> Vec<(&'static str, String)> {
         let mut forms = vec![
             ("", self.value.clone()),
             (" in base64", base64(self.value.as_bytes())),

@@ -37,6 +37,7 @@ fn metadata_is_complete_and_true() {
         size_bytes: Some(1000),
         source: Some(&source),
         now: Some("2026-11-24T03:02:30Z".parse().unwrap()),
+        ran: None,
     };
     let changed = |from: &str, to: &str| {
         assert!(GOOD.contains(from), "{from}");
@@ -56,6 +57,20 @@ fn metadata_is_complete_and_true() {
         ..known
     };
     cases.accept("a table that is empty", &judged(&none, &known_empty));
+
+    // Times are those of the run, but for a second that is lost by rounding.
+    let within = |begin: &str, end: &str| {
+        let at = |time: &str| format!("2026-11-24T{time}Z").parse().unwrap();
+        let known = Known {
+            ran: Some((at(begin), at(end))),
+            ..known
+        };
+        judged(GOOD, &known)
+    };
+    cases.accept("within its run", &within("03:00:00.9", "03:02:30.1"));
+    cases.reject("begun before its run", &within("03:00:02", "03:02:31"), 1);
+    cases.reject("ended after its run", &within("02:59:59", "03:02:28"), 1);
+    cases.reject("times of another run", &within("04:00:00", "04:02:30"), 2);
 
     cases.reject(
         "a failed count as 0",

@@ -1,10 +1,12 @@
 //! Pins, what runs, versions.
 
 use harness_model::ops::compose::Config;
+use harness_model::ops::migrated::{self, Made};
 use harness_model::ops::pins::{
     COMPLETE, PARSES, Pinned, Reference, THIRD_PARTY, complete, parses, third_party,
 };
 use harness_model::ops::policy::Policy;
+use harness_model::ops::ports::Open;
 use harness_model::ops::running::{DIGEST, DRIFT, Manifest, Running, digests, drift, inspected};
 use harness_model::ops::versions::{AGREE, Answer, Expected, agree};
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
@@ -137,6 +139,17 @@ fn an_image_from_elsewhere_is_pinned_or_excepted() {
         Policy::parse("policy.toml", &text).unwrap().images
     };
     let none = Policy::default().images;
+    for (image, covered) in [
+        ("rabbitmq:3", true),
+        ("docker.io/library/rabbitmq:3", true),
+        ("registry.test/rabbitmq:3", false),
+    ] {
+        assert_eq!(
+            policy("2027-01-01").exceptions[0].covers(image),
+            covered,
+            "{image}"
+        );
+    }
     let pinned = config(&[
         &format!("broker=rabbitmq:4@sha256:{A}"),
         "tags=registry.test:5000/app/tags:prod",
@@ -194,6 +207,39 @@ fn what_runs_has_the_pinned_digest() {
     );
     cases.accept("what has no pin", &digests(&base(), &[]));
 
+    for (pinned, known, same) in [
+        ("redis", "docker.io/library/redis", true),
+        ("docker.io/redis", "redis", true),
+        ("index.docker.io/library/redis", "docker.io/redis", true),
+        ("registry-1.docker.io/team/redis", "team/redis", true),
+        ("localhost/redis", "localhost/redis", true),
+        ("localhost/redis", "redis", false),
+        ("docker.io:5000/redis", "redis", false),
+        (
+            "registry.test:5000/library/redis",
+            "registry.test:5000/redis",
+            false,
+        ),
+        ("registry.test:5000/redis", "registry.test/redis", false),
+        ("team/redis", "library/redis", false),
+    ] {
+        let of = |repository: &str| format!("{repository}@sha256:{A}");
+        let merged = config(&[&format!("cache={}", of(pinned))]);
+        let found = running("cache", pinned, "running", &[of(known)]);
+        assert_eq!(digests(&merged, &found).is_empty(), same, "{pinned}, {known}");
+        assert_eq!(
+            found[0].container.pinned_image.is_some(),
+            same,
+            "{pinned}, {known}"
+        );
+    }
+    let host = running("tags", "i", "running", &[]).pop().map(|mut one| {
+        one.container.networks = ["host".to_owned()].into();
+        one
+    });
+    let open = Open::of_running(host.as_slice());
+    assert_eq!(open[0].seen, "container app-tags-1 (on the network host)");
+
     let tag = "registry.test:5000/app/tags:prod";
     cases.reject(
         "what the tag is now",
@@ -213,6 +259,9 @@ fn what_runs_has_the_pinned_digest() {
     );
     let other = running("web", tag, "running", &[digest("web", A)]);
     cases.reject("no container", &digests(&merged, &other), 1);
+    let mut on_demand = merged.clone();
+    on_demand.services.get_mut("tags").unwrap().profiles = ["tools".to_owned()].into();
+    cases.accept("none of a service of a profile", &digests(&on_demand, &other));
     cases.review();
 }
 
@@ -248,6 +297,60 @@ fn a_platform_is_what_its_manifest_says() {
     let after = manifest(&web);
     assert!(after.containers_missing_repo_digests.contains("app-web-1"));
     cases.reject("another container", &drift(&before, &after), 2);
+    cases.review();
+}
+
+#[test]
+fn migrations_come_before_the_containers_of_their_deploy() {
+    let mut cases = Cases::of(migrated::FIRST);
+    let at = |time: &str| format!("2026-11-24T{time}Z").parse::<jiff::Timestamp>().unwrap();
+    let began = at("10:00:00");
+    let made = |containers: &[(&str, &str)]| {
+        let made = containers.iter().map(|(name, time)| Made {
+            name: (*name).to_owned(),
+            at: at(time),
+        });
+        made.collect::<Vec<_>>()
+    };
+    let found = |applied: &[&str], containers: &[(&str, &str)]| {
+        let applied: Vec<_> = applied.iter().map(|time| at(time)).collect();
+        migrated::first("migrations", Some(&applied), began, &made(containers))
+    };
+    let old = ("web", "09:00:00");
+    cases.accept(
+        "before, by a microsecond",
+        &found(&["10:00:02.000001"], &[("tags", "10:00:02.000002")]),
+    );
+    cases.accept(
+        "a container from before the deploy",
+        &found(&["10:00:01"], &[old, ("tags", "10:00:02")]),
+    );
+    cases.accept(
+        "a deploy without any",
+        &found(&["08:00:00"], &[old, ("tags", "10:00:00")]),
+    );
+
+    cases.reject(
+        "after, by a microsecond",
+        &found(
+            &["08:00:00", "10:00:02.000003"],
+            &[("tags", "10:00:02.000002"), ("web", "10:00:03")],
+        ),
+        1,
+    );
+    cases.reject(
+        "after two containers",
+        &found(&["10:00:05"], &[("web", "10:00:03"), ("tags", "10:00:02")]),
+        2,
+    );
+    cases.reject("no container", &found(&["10:00:01"], &[]), 1);
+    cases.reject("none of this deploy", &found(&["10:00:01"], &[old]), 1);
+    cases.reject("no migration", &found(&[], &[("tags", "10:00:02")]), 1);
+    cases.reject(
+        "no table",
+        &migrated::first("migrations", None, began, &made(&[("tags", "10:00:02")])),
+        1,
+    );
     cases.review();
 }
 

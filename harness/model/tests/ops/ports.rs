@@ -46,7 +46,7 @@ fn excepting(expires: &str) -> PortPolicy {
 #[test]
 fn each_port_is_published_once() {
     let mut cases = Cases::of(MAPPINGS);
-    let found = |services: &[&str]| mappings(&config(services), &PortPolicy::default());
+    let found = |services: &[&str]| mappings(&config(services), &PortPolicy::default(), TODAY);
     cases.accept(
         "one each",
         &found(&["web=* 80 80,* 443 443", "tags=127.0.0.1 8081 80"]),
@@ -62,8 +62,8 @@ fn each_port_is_published_once() {
     );
     let legacy = config(&["web=* 80 80,* 8080 80"]);
     cases.accept(
-        "an exception beside it",
-        &mappings(&legacy, &excepting("2027-01-31")),
+        "the last day of an exception beside it",
+        &mappings(&legacy, &excepting("2026-11-24"), TODAY),
     );
 
     cases.reject(
@@ -71,7 +71,22 @@ fn each_port_is_published_once() {
         &found(&["tags=* 8081 80,127.0.0.1 8081 80"]),
         1,
     );
+    cases.reject(
+        "an exception beside it that ended",
+        &mappings(&legacy, &excepting("2026-11-23"), TODAY),
+        1,
+    );
     cases.reject("two ports for one", &found(&["web=* 80 80,* 8080 80"]), 1);
+    let profiles = |a: &str, b: &str| {
+        let service = |profiles: &str| {
+            format!(r#"{{"profiles":{profiles},"ports":[{{"target":80,"published":"80"}}]}}"#)
+        };
+        let json = format!(r#"{{"services":{{"a":{},"b":{}}}}}"#, service(a), service(b));
+        mappings(&Config::parse("c", &json).unwrap(), &PortPolicy::default(), TODAY)
+    };
+    cases.accept("never at the same time", &profiles(r#"["x"]"#, r#"["y"]"#));
+    cases.reject("with the same profile", &profiles(r#"["x"]"#, r#"["x","y"]"#), 1);
+    cases.reject("with a profile, and always", &profiles("[]", r#"["y"]"#), 1);
     cases.reject(
         "two services for one port",
         &found(&["a=127.0.0.1 80 80", "b=* 80 8000"]),
@@ -134,6 +149,32 @@ fn only_public_ports_are_open() {
     );
     assert!(excepting("2026-11-24").unused(&legacy).is_empty());
 
+    let host = |mode: &str| {
+        let json = format!(
+            r#"{{"services":{{"web":{{"network_mode":"host"}},"tags":{{"network_mode":"{mode}"}}}}}}"#
+        );
+        Open::of_config(&Config::parse("c", &json).unwrap())
+    };
+    cases.accept(
+        "on the machine's network by an exception",
+        &judged(&host("none"), &excepting("2026-11-24")),
+    );
+    assert!(excepting("2026-11-24").unused(&host("bridge")).is_empty());
+    cases.reject(
+        "on the machine's network",
+        &judged(&host("container:x"), &plain),
+        1,
+    );
+    cases.reject(
+        "on that of a service which is there",
+        &judged(&host("service:web"), &excepting("2026-11-24")),
+        1,
+    );
+    cases.reject(
+        "on the machine's network by an exception that ended",
+        &judged(&host("service:tags"), &excepting("2026-11-23")),
+        1,
+    );
     cases.reject("on all addresses", &judged(&open(&["tags=* 8081 80"]), &plain), 1);
     cases.reject(
         "on one that others reach",

@@ -28,6 +28,8 @@ pub(super) fn run<K: Commands>(
     let wrong = |one: &Checked| one.findings.as_ref().is_some_and(|findings| !findings.is_empty());
     Ok(if checked.iter().any(wrong) {
         Exit::Failed
+    } else if checked.iter().any(|one| one.missed) {
+        Exit::NoEngine
     } else {
         Exit::Passed
     })
@@ -36,9 +38,10 @@ pub(super) fn run<K: Commands>(
 /// What came of a rule, in a word.
 fn word(checked: &Checked) -> &'static str {
     match checked.findings.as_deref() {
-        None => "-",
+        Some([_, ..]) => "FAIL",
+        _ if checked.missed => "unknown",
         Some([]) => "ok",
-        Some(_) => "FAIL",
+        None => "-",
     }
 }
 

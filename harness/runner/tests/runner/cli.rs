@@ -284,6 +284,11 @@ fn what_a_check_finds_is_a_table_and_an_exit_code() {
     let noted = harness(&out, "check ports --compose a.yml b.yml");
     assert_eq!(noted.exit, Exit::Passed, "a note is no finding");
     assert!(noted.out.contains("\nnote: nobody uses"), "{}", noted.out);
+    let missed = harness(&out, "check ports --compose unasked.yml");
+    assert_eq!(missed.exit, Exit::NoEngine, "what was not seen is not well");
+    assert_eq!(missed.out.matches(" unknown ").count(), 2, "{}", missed.out);
+    let said = "\nnote: port-policy is not checked in full: permission denied\n";
+    assert!(missed.out.contains(said), "{}", missed.out);
     let absent = harness(&out, "check deploy --compose absent.yml");
     assert_eq!(
         (absent.exit, &*absent.err),

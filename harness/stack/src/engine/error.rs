@@ -95,6 +95,16 @@ pub enum EngineError {
     RemoveImage { image: String, cause: Cause },
 }
 
+impl EngineError {
+    /// There is no engine on this machine, as opposed to one that does not answer or does not let us in.
+    pub fn is_absent(&self) -> bool {
+        let Self::Connect { cause } = self else {
+            return false;
+        };
+        matches!(cause, Cause::Api(bollard::errors::Error::SocketNotFoundError(_)))
+    }
+}
+
 impl Cause {
     /// Whether the engine does not know the object.
     pub(crate) fn is_not_found(&self) -> bool {
@@ -167,6 +177,14 @@ mod tests {
             error.to_string(),
             "send SIGKILL to container b1: No such container: b1"
         );
+    }
+
+    #[test]
+    fn an_engine_that_is_not_there_is_not_one_that_does_not_answer() {
+        let connect = |cause| EngineError::Connect { cause };
+        assert!(connect(Cause::Api(Error::SocketNotFoundError("/x".to_owned()))).is_absent());
+        assert!(!connect(Cause::Deadline(Duration::from_secs(5))).is_absent());
+        assert!(!connect(Cause::Answer("permission denied".to_owned())).is_absent());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! - containers, networks, volumes and images that are made get the lease's labels, so that they go with the lease, also
 //!   after a SIGKILL of the trial, whatever client or Compose project made them;
 //! - lists show, and prunes remove, only what the box has made, as on a machine of its own;
-//! - a change of anything else is refused with 403: other people share the engine;
+//! - a change of anything else is refused with 403, and so are its volumes in a new container, and a name of an image that is
+//!   somebody else's: other people share the engine;
 //! - each request that changes something is told to the caller before its answer is passed on.
 //!
 //! Each connection carries one request; the client then dials again. Requests that become something else (attach, exec) are
@@ -21,7 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::request::{Kind, Object, Request, label_body, named_volumes};
+use super::request::{Kind, Object, Request, label_body, named_volumes, volumes_from};
 use crate::engine::Engine;
 
 /// Most bytes of a request's head.
@@ -127,7 +128,16 @@ impl Hall {
                     }
                 }
                 if request.path == "/containers/create" {
-                    for volume in named_volumes(&body) {
+                    let volumes = named_volumes(&body);
+                    let used = volumes.iter().cloned().map(Object::Volume);
+                    let used = used.chain(volumes_from(&body).into_iter().map(Object::Container));
+                    for object in used {
+                        if let Some(why) = self.foreign(&object, &request).await {
+                            (self.seen)(request.call(), 403);
+                            return answer(&mut client, 403, &why).await;
+                        }
+                    }
+                    for volume in volumes {
                         if let Err(error) = self.engine.create_volume(&volume, &self.labels).await {
                             return answer(&mut client, 500, &error.to_string()).await;
                         }
@@ -180,15 +190,27 @@ impl Hall {
 
     /// Why a request is not let through.
     async fn refused(&self, kind: &Kind, request: &Request) -> Option<String> {
-        let (what, labels) = match kind {
+        let mut objects: Vec<_> = request.names().into_iter().map(Object::Image).collect();
+        match kind {
             Kind::Refuse => return Some(format!("{} is not for an ops box", request.call())),
-            Kind::Change(object) => match self.labels_of(object).await {
-                Ok(Some(labels)) => (object, labels),
-                // The engine itself says that there is no such thing.
-                Ok(None) => return None,
-                Err(error) => return Some(error),
-            },
-            _ => return None,
+            Kind::Change(object) => objects.push(object.clone()),
+            _ => {}
+        }
+        for object in objects {
+            if let Some(why) = self.foreign(&object, request).await {
+                return Some(why);
+            }
+        }
+        None
+    }
+
+    /// Why a request may not use something: it is there, and was not made through this door.
+    async fn foreign(&self, what: &Object, request: &Request) -> Option<String> {
+        let labels = match self.labels_of(what).await {
+            Ok(Some(labels)) => labels,
+            // The engine itself says that there is no such thing.
+            Ok(None) => return None,
+            Err(error) => return Some(error),
         };
         // An image keeps the labels of who pushed it, and has none of the box's.
         let wanted = match what {
@@ -201,7 +223,7 @@ impl Hall {
         };
         (found != wanted || wanted.is_none()).then(|| {
             format!(
-                "{} is about something that this ops box has not made",
+                "{} is about something that this ops box has not made: {what}",
                 request.call()
             )
         })

@@ -214,7 +214,7 @@ impl OpsBox {
         let mut command: Vec<String> = ["strace", "-f", "--seccomp-bpf", "-q", "-y", "-s", "1000000", "-e"]
             .map(str::to_owned)
             .into();
-        command.push("trace=execve,open,openat,creat,rename,renameat,renameat2".to_owned());
+        command.push(trace::calls());
         command.extend([
             "-o".to_owned(),
             record.clone(),
@@ -262,10 +262,21 @@ impl OpsBox {
         let read = plain(vec!["cat".to_owned(), record]);
         let read = self.engine.exec_in(&self.container, &read).await?;
         let mut trace = trace::parse(&read.stdout);
-        // The first is the shell that wrote the number of the process down.
-        if !trace.processes.is_empty() {
-            trace.processes.remove(0);
+        // Without a record nobody knows what was in an argument: that must not look like nothing.
+        if read.code != 0 || trace.processes.is_empty() {
+            return Err(EngineError::Exec {
+                container: self.container.clone(),
+                command: script.command.first().cloned().unwrap_or_default(),
+                cause: crate::engine::Cause::Answer(format!(
+                    "there is no record of its processes: exit code {} of the tracer: {} {}",
+                    ended.code,
+                    ended.stderr.trim(),
+                    read.stderr.trim()
+                )),
+            });
         }
+        // The first is the shell that wrote the number of the process down.
+        trace.processes.remove(0);
         trace.written.retain(|path| !path.starts_with(NOTES));
         Ok(Ran {
             code: ended.code,

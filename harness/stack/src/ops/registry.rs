@@ -112,24 +112,45 @@ pub async fn filled(engine: &Engine, filling: &Filling<'_>) -> Result<String, Bo
         filling.labels,
     )
     .await?;
+    let made = fill(engine, filling, &registry, &tag).await;
+    // Whatever became of it, the names of a registry that is gone must not stay on the services' images.
+    let mut untagged = Ok(());
+    for name in names(filling, &registry.address()) {
+        let one = engine.untag(&name).await;
+        untagged = untagged.and(one);
+    }
+    made?;
+    untagged?;
+    Ok(tag)
+}
+
+/// Pushes the images into a registry, and makes an image of that.
+async fn fill(
+    engine: &Engine,
+    filling: &Filling<'_>,
+    registry: &Registry,
+    tag: &str,
+) -> Result<(), BoxError> {
     for (image, repositories) in filling.images {
-        let names = repositories
-            .iter()
-            .map(|name| format!("{}/{name}:{TAG}", registry.address()));
+        let names = repositories.iter().map(|name| named(&registry.address(), name));
         super::versions::push_again(engine, image, &names.collect::<Vec<_>>()).await?;
     }
     // Without this the image would go with the lease.
     let labels = filling.labels.keys().map(|name| (name.clone(), String::new()));
-    engine.commit(&registry.container, &tag, labels.collect()).await?;
+    engine.commit(&registry.container, tag, labels.collect()).await?;
     engine.remove_container(&registry.container).await?;
-    for repositories in filling.images.values() {
-        for name in repositories {
-            engine
-                .untag(&format!("{}/{name}:{TAG}", registry.address()))
-                .await?;
-        }
-    }
-    Ok(tag)
+    Ok(())
+}
+
+/// What an image is called while it is pushed.
+fn named(address: &str, repository: &str) -> String {
+    format!("{address}/{repository}:{TAG}")
+}
+
+/// All names that a filling gives to images.
+fn names(filling: &Filling<'_>, address: &str) -> Vec<String> {
+    let all = filling.images.values().flatten();
+    all.map(|name| named(address, name)).collect()
 }
 
 /// Named by all that is in it.

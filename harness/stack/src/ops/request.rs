@@ -43,6 +43,18 @@ pub(super) enum Object {
     Image(String),
 }
 
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, name) = match self {
+            Self::Container(name) => ("container", name),
+            Self::Network(name) => ("network", name),
+            Self::Volume(name) => ("volume", name),
+            Self::Image(name) => ("image", name),
+        };
+        write!(f, "{kind} {name}")
+    }
+}
+
 impl Request {
     /// Reads a head, without its empty line.
     pub(super) fn parse(head: &str) -> Option<Self> {
@@ -136,6 +148,31 @@ impl Request {
         }
     }
 
+    /// The names that it gives to an image; each is taken from the image that has it.
+    pub(super) fn names(&self) -> Vec<String> {
+        let parts: Vec<_> = self.path.trim_start_matches('/').split('/').collect();
+        let value = |wanted: &str| {
+            let found = self.query.iter().find(|(name, _)| name == wanted);
+            found
+                .map(|(_, value)| value.as_str())
+                .filter(|value| !value.is_empty())
+        };
+        match (self.method.as_str(), parts.as_slice()) {
+            ("POST", ["images", .., "tag"] | ["images", "create"] | ["commit"]) => value("repo")
+                .map(|repository| match value("tag") {
+                    Some(tag) => format!("{repository}:{tag}"),
+                    None => repository.to_owned(),
+                })
+                .into_iter()
+                .collect(),
+            ("POST", ["build"]) => {
+                let given = self.query.iter().filter(|(name, _)| name == "t");
+                given.map(|(_, value)| value.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Narrows a list to what carries the labels.
     pub(super) fn narrow(&mut self, labels: &BTreeMap<String, String>) {
         let at = self.query.iter().position(|(name, _)| name == "filters");
@@ -222,6 +259,16 @@ pub(super) fn named_volumes(body: &[u8]) -> Vec<String> {
     names
 }
 
+/// The containers whose volumes a container to be made mounts.
+pub(super) fn volumes_from(body: &[u8]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let list = body["HostConfig"]["VolumesFrom"].as_array();
+    let names = list.into_iter().flatten().filter_map(Value::as_str);
+    names
+        .map(|name| name.split(':').next().unwrap_or(name).to_owned())
+        .collect()
+}
+
 /// Versions of the API, such as `v1.41`.
 fn is_version(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -265,7 +312,7 @@ fn encoded(text: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Kind, Object, Request, label_body, named_volumes};
+    use super::{Kind, Object, Request, label_body, named_volumes, volumes_from};
 
     fn request(line: &str) -> Request {
         Request::parse(&format!("{line} HTTP/1.1\r\nHost: docker\r\nContent-Length: 2")).unwrap()
@@ -324,6 +371,26 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_given_to_images_are_known() {
+        for (line, names) in [
+            ("POST /v1.41/images/a%2Fb/tag?repo=redis&tag=7", &["redis:7"][..]),
+            ("POST /images/r:5/a/b:1/tag?repo=r:5/c", &["r:5/c"]),
+            ("POST /images/sha256:ab/tag?tag=7", &[]),
+            ("POST /build?t=a:1&q=1&t=b", &["a:1", "b"]),
+            ("POST /build", &[]),
+            ("POST /commit?container=x&repo=a&tag=1", &["a:1"]),
+            ("POST /commit?container=x", &[]),
+            ("POST /images/create?fromSrc=-&repo=a&tag=1", &["a:1"]),
+            ("POST /images/create?fromImage=a&tag=1", &[]),
+            ("POST /images/tag/push", &[]),
+            ("DELETE /images/a/tag?repo=b", &[]),
+            ("GET /images/a/tag?repo=b", &[]),
+        ] {
+            assert_eq!(request(line).names(), names, "{line}");
+        }
+    }
+
+    #[test]
     fn a_list_is_narrowed_whatever_the_form_of_its_filters() {
         for (filters, expected) in [
             ("", r#"{"label":{"a=b":true}}"#),
@@ -368,5 +435,8 @@ mod tests {
             {"Type":"bind","Source":"/a"},{"Type":"volume"}]}}"#;
         assert_eq!(named_volumes(body.as_bytes()), ["data", "more"]);
         assert!(named_volumes(b"{}").is_empty());
+        let body = r#"{"HostConfig":{"VolumesFrom":["theirs:ro","ours"]}}"#;
+        assert_eq!(volumes_from(body.as_bytes()), ["theirs", "ours"]);
+        assert!(volumes_from(b"{}").is_empty());
     }
 }

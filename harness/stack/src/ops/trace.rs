@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Trace {
     /// Its processes, in the order in which they were started.
     pub processes: Vec<Process>,
-    /// Paths of the files that were opened to be written, or were renamed to, in the order of the first time.
+    /// Paths of the files that were opened to be written, or were renamed or linked to, in the order of the first time.
     pub written: Vec<String>,
 }
 
@@ -25,8 +25,29 @@ pub struct Process {
     pub exit: Option<i64>,
 }
 
+/// Calls that make a file of this name from another one, or a link. strace is asked for those that the machine has.
+const NAMING: [&str; 7] = [
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+];
+/// Calls that open a file, perhaps to write it.
+const OPENING: [&str; 4] = ["open", "openat", "openat2", "creat"];
+/// Calls that execute a program.
+const EXECUTING: [&str; 2] = ["execve", "execveat"];
 /// Paths below these are no files.
 const NO_FILES: [&str; 3] = ["/dev/", "/proc/", "/sys/"];
+
+/// What strace has to be asked for.
+pub(super) fn calls() -> String {
+    let all = [&EXECUTING[..], &OPENING, &NAMING].concat();
+    let all: Vec<_> = all.into_iter().map(|call| format!("?{call}")).collect();
+    format!("trace={}", all.join(","))
+}
 
 /// Reads the output of `strace -f -q -y -e trace=execve,openat,..`. Lines of other kinds are skipped.
 pub fn parse(text: &str) -> Trace {
@@ -72,9 +93,17 @@ pub fn parse(text: &str) -> Trace {
 
 /// The arguments of a program that was executed.
 fn executed(call: &str) -> Option<Vec<String>> {
-    let (arguments, result) = ended(call.strip_prefix("execve(")?)?;
+    let (name, arguments) = call.split_once('(')?;
+    EXECUTING.contains(&name).then_some(())?;
+    let (arguments, result) = ended(arguments)?;
     (result == "0").then_some(())?;
-    let (_, rest) = string(arguments)?;
+    // The path may be relative to an open folder, or be nothing but an open file.
+    let path = if name == "execveat" {
+        &arguments[arguments.find(", \"")? + 2..]
+    } else {
+        arguments
+    };
+    let (_, rest) = string(path)?;
     let mut rest = rest.strip_prefix(", [")?;
     let mut argv = Vec::new();
     while let Some((argument, after)) = string(rest) {
@@ -84,16 +113,17 @@ fn executed(call: &str) -> Option<Vec<String>> {
     Some(argv)
 }
 
-/// The path of a file that was opened to be written, or that something was renamed to.
+/// The path of a file that was opened to be written, or that something was renamed or linked to.
 fn written(call: &str) -> Option<String> {
     let (name, arguments) = call.split_once('(')?;
     let (arguments, result) = ended(arguments)?;
-    if name.starts_with("rename") {
+    if NAMING.contains(&name) {
         (result == "0").then_some(())?;
         let to = arguments.rfind(", \"")?;
         let (path, _) = string(&arguments[to + 2..])?;
         return absolute(&arguments[..to], path);
     }
+    OPENING.contains(&name).then_some(())?;
     let wrote = name == "creat"
         || ["O_WRONLY", "O_RDWR", "O_CREAT"]
             .iter()
@@ -205,6 +235,52 @@ mod tests {
 1 rename("/x/a", "/x/c") = -1 EXDEV (Invalid cross-device link)
 "#;
         assert_eq!(parse(text).written, ["/root/out", "/srv/b", "/x/b"]);
+    }
+
+    #[test]
+    fn links_and_rarer_calls_are_read_like_the_others() {
+        let text = r#"1 symlinkat("a, \"b\" <c>", AT_FDCWD</srv>, "current") = 0
+1 symlink("/x/a", "/x/current") = 0
+1 symlink("/x/a", "/x/other") = -1 EEXIST (File exists)
+1 link("/x/a", "/x/hard") = 0
+1 linkat(AT_FDCWD</srv>, "/proc/self/fd/3", 4</var/lib>, "whole", AT_SYMLINK_FOLLOW) = 0
+1 linkat(AT_FDCWD</srv>, "a", AT_FDCWD</srv>, "b", 0 <unfinished ...>
+1 <... linkat resumed>)             = 0
+1 openat2(AT_FDCWD</srv>, "new", {flags=O_WRONLY|O_CREAT|O_CLOEXEC, mode=0666, resolve=RESOLVE_BENEATH}, 24) = 3</srv/new>
+1 openat2(AT_FDCWD</srv>, "old", {flags=O_RDONLY, resolve=0}, 24) = 3</srv/old>
+1 creat("/x/made", 0644) = 3</x/made>
+1 readlink("/x/current", "/x/a", 4096) = 4
+2 execveat(AT_FDCWD</srv>, "./x, y", ["x", "--password=p, q"], 0x7ffd /* 3 vars */, 0) = 0
+2 +++ exited with 0 +++
+3 execveat(3</usr/bin/y>, "", ["y"], 0x7ffd /* 3 vars */, AT_EMPTY_PATH) = 0
+4 execveat(3</usr/bin/y>, "", ["z"], 0x7ffd /* 3 vars */, AT_EMPTY_PATH) = -1 EACCES (Permission denied)
+"#;
+        let trace = parse(text);
+        assert_eq!(
+            trace.written,
+            [
+                "/srv/current",
+                "/x/current",
+                "/x/hard",
+                "/var/lib/whole",
+                "/srv/b",
+                "/srv/new",
+                "/x/made"
+            ]
+        );
+        let processes: Vec<_> = trace
+            .processes
+            .iter()
+            .map(|process| (process.argv.join(" "), process.exit))
+            .collect();
+        assert_eq!(
+            processes,
+            [("x --password=p, q".to_owned(), Some(0)), ("y".to_owned(), None)]
+        );
+        let asked = super::calls();
+        for call in ["?execve,", "?execveat,", "?openat2,", "?linkat,", "?symlinkat"] {
+            assert!(asked.contains(call), "{asked}");
+        }
     }
 
     #[test]

@@ -111,6 +111,7 @@ fn untrue(
             .map(|about| about.len()),
         source: None,
         now: Some(now),
+        ran: None,
     };
     Ok(metadata.is_true(file.as_str(), &known))
 }

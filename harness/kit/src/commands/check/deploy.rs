@@ -10,7 +10,7 @@ use harness_runner::exit::Refusal;
 use harness_stack::probe;
 use jiff::Timestamp;
 
-use super::{Asked, containers, day, policy, read};
+use super::{Asked, NO_ENGINE, Unknown, containers, day, policy, read};
 
 const NO_PINS: &str = "not asked; see --pins";
 
@@ -95,7 +95,11 @@ pub(super) async fn run(
         Checked::skipped(running::DIGEST, NO_PINS)
     } else {
         match containers(&merged.name).await {
-            Err(why) => Checked::skipped(running::DIGEST, format!("not asked: {why}")),
+            Err(Unknown::NoEngine) => Checked::skipped(running::DIGEST, format!("not asked: {NO_ENGINE}")),
+            Err(Unknown::Unasked(why)) => {
+                let looked_at = format!("the containers of project {}", merged.name);
+                Checked::skipped(running::DIGEST, looked_at).missing(why)
+            }
             Ok(found) => {
                 let looked_at = format!("{} containers of project {}", found.len(), merged.name);
                 Checked::of(running::DIGEST, looked_at, running::digests(&merged, &found))
@@ -105,7 +109,7 @@ pub(super) async fn run(
     checked.push(Checked::of(
         ports::MAPPINGS,
         "the merged configuration",
-        ports::mappings(&merged, &policy.ports),
+        ports::mappings(&merged, &policy.ports, day(now)),
     ));
     checked.push(Checked::of(
         ports::POLICY,

@@ -7,7 +7,7 @@ use harness_runner::config::Settings;
 use harness_runner::exit::Refusal;
 use jiff::Timestamp;
 
-use super::{Asked, containers, day, policy, read};
+use super::{Asked, NO_ENGINE, Unknown, containers, day, policy, read};
 
 /// Where Linux tells what listens.
 const PROC: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -30,35 +30,40 @@ pub(super) async fn run(
     let config = compose.base().await?;
 
     let configured = Open::of_config(&config);
-    // Without an engine there are no containers to look at; what they have opened listens on this machine anyway.
-    let bound = containers(&config.name)
-        .await
-        .map(|running| Open::of_running(&running));
-    let bound = bound.unwrap_or_default();
+    let (bound, seen, missed) = match containers(&config.name).await {
+        Ok(running) => {
+            let bound = Open::of_running(&running);
+            let seen = format!("{} bound by containers", bound.len());
+            (bound, seen, None)
+        }
+        // What containers had opened would listen on this machine anyway.
+        Err(Unknown::NoEngine) => (Vec::new(), format!("no containers ({NO_ENGINE})"), None),
+        Err(Unknown::Unasked(why)) => (Vec::new(), "containers not asked".to_owned(), Some(why)),
+    };
     let all: Vec<_> = [&configured[..], &bound, &listening].concat();
     let today = day(now);
+    let looked_at = format!(
+        "{} published ports, {seen}, {} listening sockets ({from})",
+        configured.len(),
+        listening.len()
+    );
+    let open = Checked::of(ports::POLICY, looked_at, ports::policy(&policy, &all, today))
+        .noting(policy.unused(&all));
     let mut checked = vec![
         Checked::of(
             ports::MAPPINGS,
             "the merged configuration",
-            ports::mappings(&config, &policy),
+            ports::mappings(&config, &policy, today),
         ),
-        Checked::of(
-            ports::POLICY,
-            format!(
-                "{} published ports, {} bound by containers, {} listening sockets ({from})",
-                configured.len(),
-                bound.len(),
-                listening.len()
-            ),
-            ports::policy(&policy, &all, today),
-        )
-        .noting(policy.unused(&all)),
+        match missed {
+            Some(why) => open.missing(why),
+            None => open,
+        },
     ];
     checked.push(match rules {
         None => Checked::skipped(firewall::POLICY, "not asked; see --rules"),
         Some(rules) => {
-            let looked_at = format!("{} rules of {}", rules.rules.len(), rules.file);
+            let looked_at = format!("{} rules that let in, of {}", rules.openings(), rules.file);
             let heard: Vec<_> = [&bound[..], &listening].concat();
             Checked::of(
                 firewall::POLICY,

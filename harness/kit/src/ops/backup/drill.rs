@@ -29,6 +29,28 @@ impl Backups {
     /// Fail, rule `restore-equal`, if it does not pass; rule `drill-clean` if it leaves something.
     pub async fn drill(&self) -> Result<Value, Failure> {
         let ran = self.script("restore_drill", &[]).await?;
+        self.passed(&ran).await
+    }
+
+    /// As [`Backups::drill`]; the drill also has to say how far the restore is while it works.
+    ///
+    /// # Errors
+    /// As [`Backups::drill`], and fail if it says nothing.
+    pub async fn long_drill(&self) -> Result<Value, Failure> {
+        let ran = self.script("restore_drill", &[]).await?;
+        let report = self.passed(&ran).await?;
+        let told = |line: &str| line.contains(" INFO restoring: ") && line.contains(" MiB in ");
+        if ran.out.lines().any(told) {
+            return Ok(report);
+        }
+        Err(Failure::fail(format!(
+            "a long restore says nothing of how far it is:\n{}",
+            ran.out
+        )))
+    }
+
+    /// The report of a drill that has passed.
+    async fn passed(&self, ran: &Ran) -> Result<Value, Failure> {
         self.left_nothing().await?;
         if ran.code != 0 {
             let what = format!(
@@ -123,6 +145,32 @@ impl Backups {
             backups: self,
             percent,
         }
+    }
+
+    /// The backup with one table of which its metadata counts no row, though it has some, and right counts of all others:
+    /// the drill must fail and say that of this table. See [`Backups::forget_checksums`].
+    ///
+    /// # Errors
+    /// Fail, rule `restore-equal`, if it passes or says something else.
+    pub async fn drill_of_uncounted_fails(&self) -> Outcome {
+        let metadata = self.metadata_name()?;
+        let first = "([.row_counts | to_entries[] | select(.value > 0)][0].key) as $table";
+        self.shell(&format!(
+            "gsutil cat '{metadata}.good' | jq '{first} | .row_counts[$table] = 0' | gsutil -q cp - '{metadata}'"
+        ))
+        .await?;
+        let ran = self.script("restore_drill", &[]).await?;
+        self.left_nothing().await?;
+        let said = "the metadata counts no row, <n> were restored";
+        if ran.code != 0 && self.complaints(&ran)?.iter().any(|line| line.ends_with(said)) {
+            return Ok(());
+        }
+        let what = format!(
+            "the metadata counts no row of one table that has some, and the drill ended with exit code {}; expected it to \
+             fail with `{said}`:\n{}",
+            ran.code, ran.out
+        );
+        Err(Failure::fail(what).rule(EQUAL))
     }
 
     /// Starts a drill, waits until its scratch database is there, and sends the signal to the script.

@@ -19,6 +19,8 @@ use crate::ops::{Ran, judged};
 pub struct Made {
     pub(super) metadata: Metadata,
     raw: Value,
+    /// When the script was started and had ended; none if it was told another time.
+    ran: Option<(Timestamp, Timestamp)>,
     /// All that the script wrote.
     pub(super) out: String,
 }
@@ -66,8 +68,12 @@ impl Backups {
     /// # Errors
     /// Fail if it does not, or if there is no metadata afterwards that can be read.
     pub async fn make(&self) -> Result<Made, Failure> {
+        let begin = Timestamp::now();
         let ran = self.script("backup", &[]).await?;
-        self.made(ran).await
+        let end = Timestamp::now();
+        let mut made = self.made(ran).await?;
+        made.ran = Some((begin, end));
+        Ok(made)
     }
 
     /// The same, as if it were then (RFC 3339).
@@ -98,6 +104,7 @@ impl Backups {
         Ok(Made {
             metadata,
             raw,
+            ran: None,
             out: ran.out,
         })
     }
@@ -125,6 +132,7 @@ impl Backups {
             size_bytes: size.trim().parse().ok(),
             source: Some(&source),
             now: Some(Timestamp::now()),
+            ran: made.ran,
         };
         let mut found = made.metadata.is_true(&self.metadata_name()?, &known);
         for (table, rows) in counted {

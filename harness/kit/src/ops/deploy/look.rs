@@ -5,25 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use harness_model::name::Name;
 use harness_model::ops::compose::Config;
 use harness_model::ops::firewall::{self, Firewall};
+use harness_model::ops::migrated::{self, Made};
 use harness_model::ops::pins::{self, Pinned};
 use harness_model::ops::policy::Policy;
 use harness_model::ops::ports::{self, Open};
 use harness_model::ops::running::{self, Running};
 use harness_model::ops::versions::{self, Answer, Expected};
-use harness_model::verdict::{Finding, Kind};
+use harness_model::verdict::Finding;
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Outcome;
 use harness_stack::client;
 use harness_stack::ops::BOX_LABEL;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
 
 use super::{Ops, Release};
 use crate::ops::{infra, judged};
 use crate::world::lock;
-
-/// The rule for migrations.
-const MIGRATED: &str = "migrated-first";
 
 /// One side of a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,18 +81,22 @@ impl Ops {
         judged(self.findings(look).await?)
     }
 
-    /// Something is wrong on this side, and what is said of it has these words in it.
+    /// Something is wrong on this side by this rule, and what is said of it has these words in it.
     ///
     /// # Errors
     /// Fail if it is not noticed, or called something else.
-    pub async fn is_bad(&self, look: Look, words: &str) -> Outcome {
+    pub async fn is_bad(&self, look: Look, rule: &str, words: &str) -> Outcome {
         let found = self.findings(look).await?;
-        if found.iter().any(|finding| finding.what.contains(words)) {
+        let wanted = |finding: &Finding| finding.rule == rule && finding.what.contains(words);
+        if found.iter().any(wanted) {
             return Ok(());
         }
-        let said: Vec<_> = found.iter().map(|finding| finding.what.as_str()).collect();
+        let said: Vec<_> = found
+            .iter()
+            .map(|finding| format!("{}: {}", finding.rule, finding.what))
+            .collect();
         Err(Failure::fail(format!(
-            "{look:?} should have been found to be wrong with the words `{words}`, found: {said:?}"
+            "{look:?} should have been found to be wrong by rule {rule} with the words `{words}`, found: {said:?}"
         )))
     }
 
@@ -257,7 +260,7 @@ impl Ops {
             Look::Versions => versions::agree(&self.answers().await, &Expected::default()),
             Look::Ports => {
                 let (config, allowed) = (self.config(true).await?, self.policy()?.ports);
-                let mut found = ports::mappings(&config, &allowed);
+                let mut found = ports::mappings(&config, &allowed, today);
                 let mut open = Open::of_config(&config);
                 open.extend(self.open().await?);
                 found.extend(ports::policy(&allowed, &open, today));
@@ -303,7 +306,7 @@ impl Ops {
         let files = files.concat();
         let project = self.filled("{ops.project}")?;
         let lines = format!(
-            "docker compose -p {project}{files} config --format json >/run/ops/config 2>/run/ops/said"
+            "docker compose --profile '*' -p {project}{files} config --format json >/run/ops/config 2>/run/ops/said"
         );
         let env = self.env_of("deploy")?;
         let env: Vec<_> = env
@@ -391,28 +394,40 @@ impl Ops {
             .await
             .map_err(infra)?;
         admin.select_schema(&lease).await.map_err(infra)?;
-        let Ok(rows) = admin.rows(&migrations.table, &[&migrations.at]).await else {
-            let what = format!("no migration was applied: there is no table {}", migrations.table);
-            return Ok(vec![Finding::new(Kind::Fail, MIGRATED, what)]);
-        };
-        let at = rows
-            .iter()
-            .filter_map(|row| row.get(&migrations.at)?.as_str().map(str::to_owned));
-        let Some(latest) = at.max() else {
-            let what = format!("no migration was applied: {} is empty", migrations.table);
-            return Ok(vec![Finding::new(Kind::Fail, MIGRATED, what)]);
-        };
-        let lines = "docker inspect --format '{{.Created}}' $(docker ps -q) | sort | head -n 1";
-        let first = self.shell(lines).await?.out.trim().to_owned();
-        // Both in UTC, to the second: `2026-11-24T10:00:00` and `2026-11-24 10:00:00`.
-        let second = |text: &str| text.replace(' ', "T").chars().take(19).collect::<String>();
-        let (latest, first) = (second(&latest), second(&first));
-        if first.is_empty() || latest <= first {
-            return Ok(Vec::new());
+        let rows = admin.rows(&migrations.table, &[&migrations.at]).await.ok();
+        let applied = rows.map(|rows| {
+            let at = rows
+                .iter()
+                .filter_map(|row| row.get(&migrations.at)?.as_str().map(str::to_owned));
+            at.map(|text| utc(&text)).collect::<Result<Vec<_>, _>>()
+        });
+        let applied = applied.transpose()?;
+        let began = (*lock(&self.site()?.deployed)).unwrap_or(Timestamp::MIN);
+        let table = &migrations.table;
+        Ok(migrated::first(
+            table,
+            applied.as_deref(),
+            began,
+            &self.made().await?,
+        ))
+    }
+
+    /// When the containers that run were made.
+    async fn made(&self) -> Result<Vec<Made>, Failure> {
+        let lines = "docker ps -q | xargs -r docker inspect --format '{{.Created}} {{.Name}}'";
+        let ran = self.shell(lines).await?;
+        if ran.code != 0 {
+            return Err(infra(format!("ask when containers were made: {}", ran.out)));
         }
-        let what =
-            format!("a migration was applied at {latest}, after the first container was made, at {first}");
-        Ok(vec![Finding::new(Kind::Fail, MIGRATED, what)])
+        let lines = ran.out.lines().filter_map(|line| line.split_once(' '));
+        lines
+            .map(|(at, name)| {
+                Ok(Made {
+                    name: name.trim_start_matches('/').to_owned(),
+                    at: at.parse().map_err(|error| infra(format!("`{at}`: {error}")))?,
+                })
+            })
+            .collect()
     }
 
     /// A text without what differs from trial to trial.
@@ -441,6 +456,13 @@ impl Ops {
 
 fn parsed(json: &str) -> Result<Config, Failure> {
     Config::parse("docker compose config", json).map_err(|error| infra(error.to_string()))
+}
+
+/// A time of the database, in UTC: `2026-11-24 10:00:00.123456`.
+fn utc(text: &str) -> Result<Timestamp, Failure> {
+    let refused = |error: jiff::Error| infra(format!("`{text}`, a time of a migration: {error}"));
+    let time: jiff::civil::DateTime = text.parse().map_err(refused)?;
+    jiff::tz::TimeZone::UTC.to_timestamp(time).map_err(refused)
 }
 
 /// The day it is, in UTC.

@@ -53,6 +53,8 @@ pub struct Known<'a> {
     pub source: Option<&'a BTreeMap<String, u64>>,
     /// The time at which it is looked at.
     pub now: Option<Timestamp>,
+    /// When the script that wrote it was started, and when it had ended.
+    pub ran: Option<(Timestamp, Timestamp)>,
 }
 
 impl Metadata {
@@ -126,6 +128,17 @@ impl Metadata {
                 "finished_utc is {}, which is in the future; it is {now}",
                 self.finished_utc
             ));
+        }
+        if let Some((begin, end)) = known.ran {
+            let slack = SignedDuration::from_secs(ROUNDING_S);
+            for (key, at) in [
+                ("started_utc", self.started_utc),
+                ("finished_utc", self.finished_utc),
+            ] {
+                if begin.duration_since(at) > slack || at.duration_since(end) > slack {
+                    say(format!("{key} is {at}; the backup ran from {begin} to {end}"));
+                }
+            }
         }
         if self.row_counts.is_empty() {
             say("row_counts names no table".to_owned());

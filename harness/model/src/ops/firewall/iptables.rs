@@ -1,145 +1,209 @@
-//! `iptables-save`: the chain `INPUT` of the table `filter`, and the chains that it jumps to.
+//! `iptables-save`: the chain `INPUT` of the table `filter`, and the chains that it leads to.
 //!
-//! Rules for the loopback interface and for connections that are there already open nothing. A jump is followed where it
-//! stands, as if it had no conditions of its own. Ports that the engine publishes do not pass `INPUT`; they are seen in
-//! the configuration and on the engine.
+//! Rules for the loopback interface and for connections that are there already open nothing. A rule that keeps out, a jump
+//! and a return are certain only if every word of them is understood. Ports that the engine publishes do not pass
+//! `INPUT`; they are seen in the configuration and on the engine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use super::{FirewallError, From, Rule, range, source, unless_all};
+use super::set::{PROTOCOLS, outside};
+use super::walk::{Match, Opening, Rule, Then, openings, protocols};
+use super::{FirewallError, From, range, source, unless_all};
 
-/// What a rule does with what it matches.
-#[derive(Clone)]
-enum Then {
-    Decide(Option<Rule>),
-    Jump(String),
+/// Modules that match nothing by themselves.
+const PLAIN: &[&str] = &["tcp", "udp", "multiport", "comment", "conntrack", "state"];
+/// States in which a connection is not new.
+const OLD: &[&str] = &["RELATED", "ESTABLISHED", "INVALID"];
+
+/// One table `filter`. A file has several if those of both families were written into it.
+#[derive(Default)]
+struct Table {
+    chains: BTreeMap<String, Vec<Rule>>,
+    /// What is done with what no rule of `INPUT` has decided.
+    last: Option<Rule>,
 }
 
-/// The rules in the output; see [`super::Firewall::parse`].
-pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Rule>, FirewallError> {
-    let mut chains: BTreeMap<String, Vec<Then>> = BTreeMap::new();
-    let mut input_accepts = None;
-    let mut table = "";
+/// What the rules in the output open; see [`super::Firewall::parse`].
+pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Opening>, FirewallError> {
+    let mut tables: Vec<Table> = Vec::new();
+    let mut within = false;
     for (line, number) in text.lines().zip(1..) {
         let line = line.trim();
         if let Some(name) = line.strip_prefix('*') {
-            table = name;
+            within = name == "filter";
+            if within {
+                tables.push(Table::default());
+            }
         }
-        if table != "filter" {
+        let Some(table) = tables.last_mut().filter(|_| within) else {
             continue;
-        }
+        };
         if let Some(rest) = line.strip_prefix(":INPUT ") {
-            input_accepts = Some((rest.starts_with("ACCEPT"), number));
+            table.last = rest.starts_with("ACCEPT").then(|| Rule {
+                name: format!("the default of INPUT (line {number})"),
+                matches: Match::everything(),
+                then: Then::Open,
+            });
         } else if line.starts_with("-A ") || line.starts_with('[') {
             let bad = |cause: String| FirewallError::line(file, number, cause);
-            let (chain, then) = rule(line, number).map_err(bad)?;
-            chains.entry(chain).or_default().push(then);
+            let (chain, rule) = rule(line, number).map_err(bad)?;
+            table.chains.entry(chain).or_default().extend(rule);
         }
     }
-    let mut rules = Vec::new();
-    follow("INPUT", &chains, &mut BTreeSet::new(), &mut rules);
-    if let Some((true, number)) = input_accepts {
-        rules.push(Rule {
-            name: format!("the default of INPUT (line {number})"),
-            opens: true,
-            protocol: None,
-            ports: Vec::new(),
-            from: From::Public,
-        });
-    }
-    Ok(rules)
+    let each = tables.iter();
+    Ok(each
+        .flat_map(|table| openings(&table.chains, "INPUT", table.last.as_ref()))
+        .collect())
 }
 
-/// The rules of a chain, with those of the chains that it jumps to in their places.
-fn follow(
-    name: &str,
-    chains: &BTreeMap<String, Vec<Then>>,
-    above: &mut BTreeSet<String>,
-    rules: &mut Vec<Rule>,
-) {
-    if !above.insert(name.to_owned()) {
-        return;
-    }
-    for then in chains.get(name).into_iter().flatten() {
-        match then {
-            Then::Decide(rule) => rules.extend(rule.clone()),
-            Then::Jump(to) => follow(to, chains, above, rules),
-        }
-    }
-    above.remove(name);
+/// What the words of a line say of what it matches.
+struct Read {
+    protocols: Vec<&'static str>,
+    ports: Vec<RangeInclusive<u16>>,
+    /// It is about ports, also if there is none left.
+    ported: bool,
+    public: bool,
+    sure: bool,
 }
 
-/// One line: the chain that it belongs to, and what it does.
-fn rule(line: &str, number: usize) -> Result<(String, Then), String> {
+/// One line: the chain that it belongs to, and what it does, if it does anything.
+fn rule(line: &str, number: usize) -> Result<(String, Option<Rule>), String> {
     // Counters may stand in front.
     let line = line
         .split_once("] ")
         .filter(|_| line.starts_with('['))
         .map_or(line, |(_, rest)| rest);
-    let mut words = line.split_whitespace().peekable();
-    let (mut chain, mut target, mut protocol) = (String::new(), String::new(), None);
-    let (mut ports, mut from) = (Vec::new(), From::Public);
-    let (mut local, mut old, mut negated, mut narrowed) = (false, false, false, false);
+    let all = words(line);
+    let mut words = all.iter().map(String::as_str);
+    let (mut chain, mut target, mut back) = (String::new(), String::new(), true);
+    let mut read = Read {
+        protocols: PROTOCOLS.to_vec(),
+        ports: Vec::new(),
+        ported: false,
+        public: true,
+        sure: true,
+    };
+    let mut negated = false;
     while let Some(word) = words.next() {
         let not = std::mem::take(&mut negated);
         let mut value = || words.next().ok_or_else(|| format!("`{word}` has no value"));
         match word {
             "!" => negated = true,
             "-A" => value()?.clone_into(&mut chain),
-            "-j" | "-g" => value()?.clone_into(&mut target),
-            "-p" => protocol = Some(value()?.to_owned()),
-            "-s" => {
-                let text = value()?;
-                let found = source(text).ok_or_else(|| format!("`{text}` is no address"))?;
-                from = if not { From::Public } else { found };
+            "-j" => value()?.clone_into(&mut target),
+            "-g" => {
+                value()?.clone_into(&mut target);
+                back = false;
             }
-            "-i" => local = value()? == "lo" && !not,
-            "--ctstate" | "--state" => old = !value()?.split(',').any(|state| state == "NEW"),
-            "--dport" | "--dports" => {
-                for text in value()?.split(',') {
-                    let found = range(text, ':').ok_or_else(|| format!("`{text}` is no port or range"))?;
-                    if not {
-                        ports.extend(around(&found));
-                    } else {
-                        ports.push(found);
-                    }
+            "--comment" | "--reject-with" => {
+                value()?;
+            }
+            "-m" if !not => {
+                let module = value()?;
+                read.sure &= PLAIN.contains(&module);
+            }
+            _ => {
+                if !read.take(word, not, &mut value)? {
+                    read.sure = false;
                 }
             }
-            // What is dropped only above a rate, or only for some, keeps nobody out for sure.
-            "--limit" | "--match-set" | "--hashlimit-name" | "--rcheck" | "--update" | "--uid-owner"
-            | "--sport" => {
-                narrowed = true;
-            }
-            _ => {}
         }
     }
     if chain.is_empty() {
         return Err("expected `-A CHAIN`".to_owned());
     }
-    let opens = match target.as_str() {
-        "ACCEPT" => true,
-        "DROP" | "REJECT" => false,
-        "RETURN" | "LOG" | "" => return Ok((chain, Then::Decide(None))),
-        _ => return Ok((chain, Then::Jump(target))),
+    let then = match target.as_str() {
+        // What is given to a program is let in if the program says so.
+        "ACCEPT" | "QUEUE" | "NFQUEUE" => Then::Open,
+        "DROP" | "REJECT" => Then::Close,
+        "RETURN" => Then::Return,
+        "LOG" | "" => return Ok((chain, None)),
+        _ if back => Then::Jump(target),
+        _ => Then::Goto(target),
     };
-    let decides = !local && !old && (opens || !narrowed);
+    let matches = Match {
+        public: read.public && !(read.ported && read.ports.is_empty()),
+        protocols: read.protocols,
+        ports: unless_all(read.ports),
+        sure: read.sure,
+        ..Match::everything()
+    };
     let rule = Rule {
         name: format!("line {number} (`{line}`)"),
-        opens,
-        protocol: protocol.filter(|protocol| protocol != "all"),
-        ports: unless_all(ports),
-        from,
+        matches,
+        then,
     };
-    Ok((chain, Then::Decide(decides.then_some(rule))))
+    Ok((chain, Some(rule)))
 }
 
-/// The ports below and above a range.
-fn around(range: &std::ops::RangeInclusive<u16>) -> Vec<std::ops::RangeInclusive<u16>> {
-    let below = range.start().checked_sub(1).map(|last| 1..=last);
-    let above = range.end().checked_add(1).map(|first| first..=65535);
-    below
-        .into_iter()
-        .chain(above)
-        .filter(|range| !range.is_empty())
-        .collect()
+impl Read {
+    /// Takes a word that restricts what is matched, with its value; says whether it is understood.
+    fn take<'a>(
+        &mut self,
+        word: &str,
+        not: bool,
+        value: &mut impl FnMut() -> Result<&'a str, String>,
+    ) -> Result<bool, String> {
+        match word {
+            "-p" => {
+                let named = protocols(value()?);
+                if not {
+                    self.protocols.retain(|protocol| !named.contains(protocol));
+                    self.sure = false;
+                } else {
+                    self.protocols = named;
+                }
+            }
+            "-s" => {
+                let text = value()?;
+                let (_, from) = source(text).ok_or_else(|| format!("`{text}` is no address"))?;
+                self.public &= not || from != From::Private;
+                self.sure &= !not && from == From::Everybody;
+            }
+            // All that comes from outside comes through another one.
+            "-i" => {
+                let local = value()? == "lo";
+                self.public &= !local || not;
+                self.sure &= local && not;
+            }
+            "--ctstate" | "--state" => {
+                let states: Vec<_> = value()?.split(',').collect();
+                let new = states.contains(&"NEW");
+                let other = states.iter().any(|state| *state != "NEW" && !OLD.contains(state));
+                self.public &= if not { !new } else { new || other };
+                self.sure &= new != not;
+            }
+            "--dport" | "--dports" => {
+                let mut named = Vec::new();
+                for text in value()?.split(',') {
+                    named.push(range(text, ':').ok_or_else(|| format!("`{text}` is no port or range"))?);
+                }
+                self.ports = if not { outside(&named) } else { named };
+                self.ported = true;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// The words of a line. Those with spaces in them stand in quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let (mut quoted, mut chars) = (false, line.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' if quoted => word.get_or_insert_default().extend(chars.next()),
+            c if c.is_whitespace() && !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
