@@ -250,6 +250,9 @@ fn each_instance_consumes_and_is_well() {
     assert!(told.iter().all(|what| what.starts_with("tags-2 ")), "{told:?}");
 }
 
+/// A way in which a transaction ends.
+type End = fn(&mut Trial);
+
 #[test]
 fn a_transaction_that_nobody_ends() {
     let begun = |write: Verb, in_tx: bool| {
@@ -273,7 +276,6 @@ fn a_transaction_that_nobody_ends() {
             "tags has a transaction open in which it has written at #{n}, and neither commits it nor rolls it back"
         ),
     );
-    type End = fn(&mut Trial);
     let ends: [End; 4] = [
         |trial| _ = trial.query("tags", Verb::Commit, &[], false),
         |trial| _ = trial.query("tags", Verb::Rollback, &[], false),
