@@ -10,7 +10,7 @@
 
 pub(crate) mod history;
 pub(crate) mod merge;
-pub(crate) mod night;
+pub mod night;
 pub mod plan;
 pub(crate) mod show;
 

@@ -6,7 +6,6 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::perturbation::Axis;
 use harness_model::verdict::Kind;
-use tokio::time::Instant;
 
 use super::args::{Format, SweepArgs, SweepCommand};
 use super::{entropy, session, unwritable, ward};
@@ -18,7 +17,7 @@ use crate::run;
 use crate::scenario::Scenario;
 use crate::store;
 use crate::sweep::merge::Folders;
-use crate::sweep::night::{Asked, Night, place};
+use crate::sweep::night::{self, Asked, place};
 use crate::sweep::plan::Class;
 use crate::sweep::{Record, STORED, Shard, Suspect, Sweep, history, merge, show};
 use crate::trial::Shared;
@@ -70,15 +69,13 @@ pub(super) fn run<K: Commands>(
         };
         let (records, suspects) = {
             let mut reporter = args.how.reporter(settings, &mut *out);
-            let mut night = Night {
+            night::run(
                 asked,
-                scenarios: &scenarios,
-                shared: &shared,
-                runtime: session.runtime.handle(),
-                reporter: &mut *reporter,
-                begun: Instant::now(),
-            };
-            night.run()?
+                &scenarios,
+                &shared,
+                session.runtime.handle(),
+                &mut *reporter,
+            )?
         };
         let mut sweep = Sweep {
             runs: vec![session.run.id.clone()],

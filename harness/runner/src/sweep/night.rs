@@ -37,17 +37,40 @@ const REPEATS: u64 = 8;
 
 /// What is asked for.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// The sweep's seed.
-    pub(crate) seed: Seed,
+    pub seed: Seed,
     /// What is varied.
-    pub(crate) axes: Vec<Axis>,
+    pub axes: Vec<Axis>,
     /// Trials of each scenario.
-    pub(crate) trials: u64,
+    pub trials: u64,
     /// How long trials may be begun.
-    pub(crate) budget: Option<Duration>,
+    pub budget: Option<Duration>,
     /// Trials at the same time.
-    pub(crate) jobs: usize,
+    pub jobs: usize,
+}
+
+/// Runs a sweep of these scenarios, and gives its trials and what was found out about those scenarios that have failed, but
+/// not always.
+///
+/// # Errors
+/// The store cannot be used.
+pub fn run<E: Environment>(
+    asked: Asked,
+    scenarios: &[Scenario<E::Cx>],
+    shared: &Shared<'_, E>,
+    runtime: &Handle,
+    reporter: &mut dyn Reporter,
+) -> Result<(Vec<Record>, BTreeMap<String, Suspect>), Refusal> {
+    let mut night = Night {
+        asked,
+        scenarios,
+        shared,
+        runtime,
+        reporter,
+        begun: Instant::now(),
+    };
+    night.run()
 }
 
 /// One trial that is to be run.
@@ -61,13 +84,13 @@ struct Due {
 }
 
 /// A sweep that is being run.
-pub(crate) struct Night<'a, 'r, E: Environment> {
-    pub(crate) asked: Asked,
-    pub(crate) scenarios: &'a [Scenario<E::Cx>],
-    pub(crate) shared: &'a Shared<'a, E>,
-    pub(crate) runtime: &'a Handle,
-    pub(crate) reporter: &'r mut dyn Reporter,
-    pub(crate) begun: Instant,
+struct Night<'a, 'r, E: Environment> {
+    asked: Asked,
+    scenarios: &'a [Scenario<E::Cx>],
+    shared: &'a Shared<'a, E>,
+    runtime: &'a Handle,
+    reporter: &'r mut dyn Reporter,
+    begun: Instant,
 }
 
 impl<E: Environment> Night<'_, '_, E> {
@@ -75,7 +98,7 @@ impl<E: Environment> Night<'_, '_, E> {
     ///
     /// # Errors
     /// The store cannot be used.
-    pub(crate) fn run(&mut self) -> Result<(Vec<Record>, BTreeMap<String, Suspect>), Refusal> {
+    fn run(&mut self) -> Result<(Vec<Record>, BTreeMap<String, Suspect>), Refusal> {
         let mut records: Vec<Record> = Vec::new();
         let mut counts = vec![Counts::default(); self.scenarios.len()];
         for round in 1_u64.. {

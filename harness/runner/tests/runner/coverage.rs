@@ -46,7 +46,7 @@ fn several_runs_are_counted_together_and_bugs_if_they_are_named() {
     let value: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(value["coverage"]["trials"], 2);
     assert_eq!(value["coverage"]["times"]["broken"]["no-loss"], 1);
-    let [part, idle] = &value["idle"].as_array().unwrap()[3].as_array().unwrap()[..] else {
+    let [part, idle] = &value["idle"].as_array().unwrap()[4].as_array().unwrap()[..] else {
         panic!("a part and what is idle in it")
     };
     assert_eq!(part, "broken");
