@@ -33,8 +33,11 @@ impl Case<'_> {
             (None, Some(end)) if end.orderly => end.n,
             _ => return false,
         };
-        let same = |other: &&Delivered<'_>| other.n > when && other.channel.0 == delivery.channel.0;
-        self.deliveries.iter().any(|other| same(&other))
+        // They are in order, and a hot loop makes many of them.
+        let after = self.deliveries.partition_point(|other| other.n <= when);
+        self.deliveries[after..]
+            .iter()
+            .any(|other| other.channel.0 == delivery.channel.0)
     }
 
     /// The time from which the message of this delivery may be back in its queue, if it may be at all.
