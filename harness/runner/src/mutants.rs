@@ -120,7 +120,11 @@ impl Attempt {
         Self {
             trial: finished.trial.clone(),
             seed: finished.seed,
-            kind: finished.verdict.kind,
+            kind: if finished.was_interrupted() {
+                Kind::Infra
+            } else {
+                finished.verdict.kind
+            },
             seconds: finished.verdict.timings.total().as_secs_f64(),
             other: other.filter(|rule| !noticed.contains(rule)).collect(),
             noticed,

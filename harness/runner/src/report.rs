@@ -90,6 +90,12 @@ impl Finished {
         self.trial.split_once('/').map(|(part, _)| part)
     }
 
+    /// Somebody ended it before it was judged: what it shows so far says nothing of what it would have shown.
+    pub fn was_interrupted(&self) -> bool {
+        let mut findings = self.verdict.findings.iter();
+        findings.any(|found| found.rule == "interrupted")
+    }
+
     /// It did not pass, and does not count, because its failure is known and waited for.
     pub fn is_held(&self) -> bool {
         self.quarantine == Some(Standing::Held) && self.verdict.kind != Kind::Pass

@@ -228,12 +228,7 @@ impl<E: Environment> Night<'_, '_, E> {
         );
         let mut by_place: BTreeMap<(String, String), Finished> = BTreeMap::new();
         for ended in summary.finished {
-            let interrupted = ended
-                .verdict
-                .findings
-                .iter()
-                .any(|found| found.rule == "interrupted");
-            if !interrupted {
+            if !ended.was_interrupted() {
                 let part = ended.part().unwrap_or_default().to_owned();
                 by_place.insert((part, ended.scenario.clone()), ended);
             }

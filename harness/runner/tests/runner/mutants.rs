@@ -3,8 +3,9 @@
 use std::fs;
 
 use camino::Utf8PathBuf;
+use harness_model::bugs::Bug;
 use harness_model::seed::Seed;
-use harness_model::verdict::Kind;
+use harness_model::verdict::{Finding, Kind};
 use harness_runner::exit::Exit;
 use harness_runner::mutants::{Attempt, Cell, Fate, Matrix, Row, Seen};
 use harness_runner::store;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{Said, harness};
+use crate::reports::{finished, scene};
 use crate::{golden, path};
 
 /// An entry of a catalogue: a bug that makes the script longer.
@@ -42,6 +44,27 @@ fn fates(matrix: &Matrix) -> Vec<(&str, Fate)> {
         .iter()
         .map(|row| (row.bug.as_str(), row.fate))
         .collect()
+}
+
+#[test]
+fn an_attempt_that_was_interrupted_says_nothing() {
+    let bug = Bug {
+        id: "found".to_owned(),
+        like: "-".to_owned(),
+        env: [].into(),
+        services: Vec::new(),
+        scripts: [].into(),
+        caught_by: vec!["no-loss".to_owned()],
+        scenarios: vec!["judge::passes".to_owned()],
+        listed: true,
+        baseline: false,
+    };
+    let kind = |findings| Attempt::of(&bug, &finished("judge::passes", findings, scene())).kind;
+    let late = Finding::new(Kind::Hang, "deadline", "waited 60 s");
+    let stopped = Finding::new(Kind::Infra, "interrupted", "interrupted in quiesce");
+    assert_eq!(kind(vec![late.clone()]), Kind::Hang);
+    // It was not judged any more.
+    assert_eq!(kind(vec![late, stopped]), Kind::Infra);
 }
 
 #[test]
