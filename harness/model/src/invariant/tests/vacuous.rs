@@ -21,6 +21,7 @@ fn kill(steps: &[&str]) -> Trial {
             "fired" => trial.fault("f", FaultChange::Fired { by: 1 }),
             "killed" => trial.kill_broker(),
             "stopped" => trial.container("broker", "killed", Some(0)),
+            "gone" => trial.container("broker", "killed", None),
             "bitten" => trial.bitten("f"),
             "claimed" => trial.fault("f", FaultChange::Bitten { proof: String::new() }),
             "started" => trial.container("broker", "started", None),
@@ -75,6 +76,10 @@ fn a_fault_has_a_whole_life() {
     told(
         &["fired", "stopped", "bitten", "started", "healed"],
         ": broker ended with exit code 0, so it was not SIGKILL",
+    );
+    told(
+        &["fired", "gone", "bitten", "started", "healed"],
+        ": broker ended, and nobody knows with which exit code",
     );
 }
 
