@@ -10,7 +10,7 @@ use harness_model::evidence::{
 use harness_model::name::{Key, Name};
 use harness_model::topology::Topology;
 use harness_runner::environment::Failure;
-use harness_stack::admin::DatabaseAdmin;
+use harness_stack::admin::{BrokerAdmin, DatabaseAdmin};
 use harness_stack::client;
 use harness_stack::engine::Status;
 use serde_json::{Value, json};
@@ -44,12 +44,21 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Reads everything.
 pub(crate) async fn end_state(world: &World) -> Result<EndState, Failure> {
-    let mut end = EndState {
-        source_before: lock(&world.log).source_before.clone(),
-        ..EndState::default()
+    let mut end = {
+        let log = lock(&world.log);
+        EndState {
+            source_before: log.source_before.clone(),
+            declared_before: log.declared_before.clone(),
+            ..EndState::default()
+        }
     };
     rows(world, &mut end).await?;
     queues(world, &mut end).await?;
+    let vhost = lock(&world.grant).lease.clone();
+    let declared = BrokerAdmin::new(&world.backend(Backend::Broker))
+        .declared(&vhost)
+        .await;
+    end.declared_after = Some(declared.map_err(|error| unreadable("the broker's definitions", &error))?);
     end.services = services(world).await;
     end.rendered = rendered(world).await?;
     Ok(end)

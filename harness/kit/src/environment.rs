@@ -395,10 +395,13 @@ impl Stack {
         let grant = lock(&world.grant).clone();
         let scripts = self.scripts()?;
         let broker = async {
-            BrokerAdmin::new(&grant.broker)
+            let failed = |error| Failure::infra(format!("provision the broker: {error}"));
+            let admin = BrokerAdmin::new(&grant.broker);
+            admin
                 .provision(&grant.lease, &world.password, &world.topology)
                 .await
-                .map_err(|error| Failure::infra(format!("provision the broker: {error}")))
+                .map_err(failed)?;
+            admin.declared(&grant.lease).await.map_err(failed)
         };
         let database = async {
             let failed = |error| Failure::infra(format!("provision the database: {error}"));
@@ -408,7 +411,8 @@ impl Stack {
                 .await
                 .map_err(failed)
         };
-        tokio::try_join!(broker, database)?;
+        let (declared, ()) = tokio::try_join!(broker, database)?;
+        lock(&world.log).declared_before = Some(declared);
         let labels = service::labels(&grant, &self.paths.dir().display().to_string());
         let site = self.site(world, &grant, &labels);
         let links = Self::links(world, &Name::new(HARNESS))?;

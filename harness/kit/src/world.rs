@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use harness_model::event::{Backend, Step};
-use harness_model::evidence::Injected;
+use harness_model::evidence::{Declared, Injected};
 use harness_model::name::Name;
 use harness_model::perturbation::Perturbation;
 use harness_model::seed::Seed;
@@ -85,6 +85,8 @@ pub(crate) struct Log {
     pub(crate) injected: Vec<Injected>,
     pub(crate) faults: Vec<Arc<Armed>>,
     pub(crate) source_before: BTreeMap<u64, String>,
+    /// What the broker held before a service was started.
+    pub(crate) declared_before: Option<Declared>,
     pub(crate) next_seq: u64,
     pub(crate) messages: u64,
     pub(crate) bodies: Sha256,

@@ -80,6 +80,12 @@ pub enum Expect {
 /// What is left when a trial has come to rest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EndState {
+    /// What the broker held before the services started: what the topology asks for. Absent if nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_before: Option<Declared>,
+    /// The same, at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_after: Option<Declared>,
     /// Rows of the source table before the services started to work on them, by sequence number; each is the
     /// SHA-256 over its columns, in hex.
     pub source_before: BTreeMap<u64, String>,
@@ -103,6 +109,33 @@ pub struct EndState {
     pub dead: BTreeMap<Name, Vec<DeadLetter>>,
     /// Services by role.
     pub services: BTreeMap<Name, ServiceState>,
+}
+
+/// What is declared in the trial's part of the broker, by its names; what it is made of is in words that can be compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    /// Exchanges.
+    pub exchanges: BTreeMap<Name, String>,
+    /// Queues that outlive the connection that declared them.
+    pub queues: BTreeMap<Name, String>,
+    /// Bindings, but for those to the default exchange, which every queue has.
+    pub bindings: BTreeSet<Binding>,
+    /// Policies.
+    pub policies: BTreeMap<Name, String>,
+}
+
+/// A binding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Binding {
+    /// The exchange that messages come from.
+    pub source: Name,
+    /// The queue, or exchange, that they go to.
+    pub to: Name,
+    /// The binding key.
+    pub key: String,
+    /// Its arguments as JSON; empty without any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub arguments: String,
 }
 
 /// One row of the analysis table.

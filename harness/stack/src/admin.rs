@@ -5,7 +5,7 @@
 //! pipeline (reports going in, effects being made) goes through taps instead.
 //!
 //! - [`BrokerAdmin`]: the management interface; `objects` is what it does to single queues, exchanges and policies,
-//!   `definitions` what a virtual host is made from; [`Alarm`] needs the broker's own command line
+//!   `definitions` what a virtual host is made from, `declared` what it holds; [`Alarm`] needs the broker's own command line
 //! - [`DatabaseAdmin`]: schemas, users and rows; `sessions` is what it does to other people's connections and locks,
 //!   `contents` all that a schema holds
 
@@ -13,6 +13,7 @@ mod alarm;
 mod broker;
 mod contents;
 mod database;
+mod declared;
 mod definitions;
 mod objects;
 mod sessions;

@@ -1,12 +1,15 @@
-//! `durable-topology`: what the services declare and publish survives a broker.
+//! `durable-topology`: what the services declare and publish survives a broker, and what the topology declares survives the
+//! services.
 //!
 //! Judged is what goes over their links: every queue and exchange that the topology names is declared durable, and
-//! every message that goes to one of them is persistent. Whether policies, bindings and dead-letter exchanges are as
-//! the topology says needs a look at the broker and is not judged here.
+//! every message that goes to one of them is persistent. Judged is also what the broker holds at the end, against what it
+//! held before a service had started: nothing may be gone or changed, and no binding or policy may have come that concerns
+//! what the topology names. A service may have exchanges and queues of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Event, Step};
+use crate::evidence::Binding;
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
 
@@ -19,6 +22,7 @@ pub(super) const ID: &str = "durable-topology";
 /// Judges.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = declarations(case);
+    findings.extend(drift(case));
     // One finding for each service and place, however many messages.
     let mut transient: BTreeMap<(&str, &str, &str), Vec<usize>> = BTreeMap::new();
     let exchanges = exchanges(case);
@@ -79,6 +83,64 @@ fn declarations(case: &Case<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What is declared at the end and was not before, or the other way round.
+fn drift(case: &Case<'_>) -> Vec<Finding> {
+    let end = case.end();
+    let (Some(before), Some(after)) = (&end.declared_before, &end.declared_after) else {
+        return Vec::new();
+    };
+    let mut told = Vec::new();
+    for (what, before, after) in [
+        ("exchange", &before.exchanges, &after.exchanges),
+        ("queue", &before.queues, &after.queues),
+        ("policy", &before.policies, &after.policies),
+    ] {
+        for (name, was) in before {
+            match after.get(name) {
+                None => told.push(format!("{what} {name} is gone at the end; it was: {was}")),
+                Some(is) if is != was => {
+                    told.push(format!("{what} {name} is {is} at the end; it was: {was}"))
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    let gone = before.bindings.difference(&after.bindings);
+    told.extend(gone.map(|binding| format!("{} is gone at the end", bound(binding))));
+    let named = |binding: &&Binding| {
+        before.exchanges.contains_key(&binding.source)
+            || before.queues.contains_key(&binding.to)
+            || before.exchanges.contains_key(&binding.to)
+    };
+    let come = after.bindings.difference(&before.bindings).filter(named);
+    told.extend(come.map(|binding| format!("{} has come, which the topology does not have", bound(binding))));
+    let policies = after
+        .policies
+        .iter()
+        .filter(|(name, _)| !before.policies.contains_key(*name));
+    told.extend(
+        policies.map(|(name, is)| format!("policy {name} has come, which the topology does not have: {is}")),
+    );
+    told.into_iter()
+        .map(|what| Finding::new(Kind::Fail, ID, what))
+        .collect()
+}
+
+fn bound(binding: &Binding) -> String {
+    let Binding {
+        source,
+        to,
+        key,
+        arguments,
+    } = binding;
+    let with = if arguments.is_empty() {
+        String::new()
+    } else {
+        format!(" with {arguments}")
+    };
+    format!("the binding of {to} to exchange {source} by \"{key}\"{with}")
 }
 
 fn queues<'a>(case: &Case<'a>) -> BTreeSet<&'a str> {

@@ -1,8 +1,11 @@
 //! `at-rest`: when a trial is over nothing is left in flight.
 //!
 //! Work queues that a service consumes, and their retry queues, are empty by two readings that agree, no consumer with an
-//! open connection still owes an acknowledgement, and no service has a transaction open in which it has written something:
-//! its locks would hold up others. Dead-letter queues are `dlq-exact`'s.
+//! open connection still owes an acknowledgement, no service has a transaction open in which it has written something
+//! (its locks would hold up others), and none has more consumers than before or has left a channel or connection behind.
+//! Dead-letter queues are `dlq-exact`'s.
+
+mod consumers;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +28,7 @@ const DEADLOCK: u16 = 1213;
 /// Judges.
 pub(super) fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = transactions(case);
+    findings.extend(consumers::left_over(case));
     for (role, queue) in &case.topology().queues {
         if case.topology().consumer_of(role).is_none() {
             continue;

@@ -13,6 +13,7 @@ mod fidelity;
 mod goldens;
 mod graceful;
 mod health;
+mod left_over;
 mod links;
 mod loss;
 mod measures;

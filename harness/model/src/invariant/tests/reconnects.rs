@@ -131,6 +131,7 @@ fn dials_that_a_fault_resets_are_counted() {
             ..Pattern::new(StepKind::Connect)
         },
         does: FrameAction::Drop,
+        every: None,
         limit: None,
     };
     let mut trial = Trial::new();
