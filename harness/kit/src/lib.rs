@@ -59,7 +59,7 @@ pub use commands::Harness;
 
 /// What a scenario needs.
 pub mod prelude {
-    pub use harness_model::event::{Backend, StepKind, Verb};
+    pub use harness_model::event::{Backend, Side, StepKind, Verb};
     pub use harness_model::fault::MessageState::{self, A0, A1, C0, C1, C2, D, N0, P0, P1, R0, R1, W, X0};
     pub use harness_model::fault::{Cut, Misbehaviour, Phase, Resource, Shape};
     pub use harness_model::topology::Setup;

@@ -51,7 +51,7 @@ const FAULTS: [&str; 24] = [
 ];
 
 /// The ways of those kinds that have several, as [`ways`] words them.
-const WAYS: [&str; 28] = [
+const WAYS: [&str; 30] = [
     "kill broker",
     "kill database",
     "kill service",
@@ -69,10 +69,12 @@ const WAYS: [&str; 28] = [
     "shape-link jitter",
     "shape-link rate",
     "shape-link slice",
+    "shape-link one-way",
     "frames delay",
     "frames drop",
     "frames reorder",
     "frames refuse",
+    "frames every",
     "alarm memory",
     "alarm disk",
     "upstream status",
@@ -108,16 +110,22 @@ fn ways(what: &FaultKind) -> Vec<&'static str> {
             (shape.jitter_ms, "shape-link jitter"),
             (shape.bytes_per_second, "shape-link rate"),
             (shape.slice, "shape-link slice"),
+            (u32::from(shape.towards.is_some()), "shape-link one-way"),
         ]
         .into_iter()
         .filter_map(|(value, word)| (value > 0).then_some(word))
         .collect(),
-        FaultKind::Frames { does, .. } => vec![match does {
-            FrameAction::Delay(_) => "frames delay",
-            FrameAction::Drop => "frames drop",
-            FrameAction::Reorder => "frames reorder",
-            FrameAction::Refuse(_) => "frames refuse",
-        }],
+        FaultKind::Frames { does, every, .. } => {
+            let does = match does {
+                FrameAction::Delay(_) => "frames delay",
+                FrameAction::Drop => "frames drop",
+                FrameAction::Reorder => "frames reorder",
+                FrameAction::Refuse(_) => "frames refuse",
+            };
+            std::iter::once(does)
+                .chain(every.map(|_| "frames every"))
+                .collect()
+        }
         FaultKind::Alarm { resource } => vec![match resource {
             Resource::Memory => "alarm memory",
             Resource::Disk => "alarm disk",

@@ -9,7 +9,7 @@ mod trigger;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Backend;
+use crate::event::{Backend, Side};
 use crate::name::Name;
 use crate::seed::Seed;
 
@@ -54,7 +54,7 @@ pub enum Cut {
     Silent,
 }
 
-/// How badly a link carries bytes, in both directions. Zero means: as without the fault.
+/// How badly a link carries bytes. Zero means: as without the fault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Shape {
@@ -66,6 +66,9 @@ pub struct Shape {
     pub bytes_per_second: u32,
     /// Bytes are written in pieces of at most this size, each with a write of its own.
     pub slice: u32,
+    /// In this direction only: to the service (`Client`) or to the backend (`Server`); absent means in both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub towards: Option<Side>,
 }
 
 /// What is done to a frame that matches.
@@ -143,7 +146,7 @@ pub enum FaultKind {
         /// How.
         how: Cut,
     },
-    /// One service's link to a backend carries bytes badly until it is healed.
+    /// One service's link to a backend carries bytes badly, in one direction or both, until it is healed.
     ShapeLink {
         /// The service.
         service: Name,
@@ -158,6 +161,9 @@ pub enum FaultKind {
         on: Pattern,
         /// What is done.
         does: FrameAction,
+        /// To every so manieth of them only: 3 leaves two alone and takes the third; absent means to each.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every: Option<u64>,
         /// To so many of them at most; absent means to all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
@@ -322,6 +328,12 @@ impl std::fmt::Display for Shape {
         if self.slice > 0 {
             parts.push(format!("pieces of {} bytes", self.slice));
         }
+        if let Some(side) = self.towards {
+            parts.push(match side {
+                Side::Client => "to the service only".to_owned(),
+                Side::Server | Side::Tap => "from the service only".to_owned(),
+            });
+        }
         f.write_str(&parts.join(", "))
     }
 }
@@ -374,8 +386,14 @@ impl std::fmt::Display for FaultKind {
                 backend,
                 shape,
             } => write!(f, "bad link from {service} to the {}: {shape}", word(*backend)),
-            Self::Frames { on, does, limit } => {
+            Self::Frames {
+                on,
+                does,
+                every,
+                limit,
+            } => {
                 write!(f, "{does} of {on}")?;
+                every.map_or(Ok(()), |every| write!(f, ", 1 of {every}"))?;
                 limit.map_or(Ok(()), |limit| write!(f, ", {limit} times at most"))
             }
             Self::Alarm { resource } => match resource {

@@ -162,8 +162,8 @@ impl Tap {
         self.ask(Command::Heal).await;
     }
 
-    /// Makes the link carry bytes badly until the returned guard is dropped: in both directions of all connections, also
-    /// of those that come later. Of several shapes the latest counts.
+    /// Makes the link carry bytes badly until the returned guard is dropped: on all connections, also on those that come
+    /// later. Of several shapes the latest that is about a direction counts for it.
     ///
     /// Bandwidth is that of each connection. Jitter is drawn from `seed`, in a stream of its own for each direction of
     /// each connection. The ledger says when bytes reached the tap; they are delivered later, in order, and up to 256 KiB

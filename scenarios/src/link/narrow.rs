@@ -1,4 +1,4 @@
-//! The link between the tags service and the database carries few bytes a second.
+//! The link from the tags service to the database carries few bytes a second; answers come back as ever.
 
 use harness::prelude::*;
 
@@ -11,7 +11,8 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
 
 async fn run(cx: &mut Cx) -> Outcome {
     let pipeline = cx.pipeline();
-    let outage = cx.fault(shape("tags", Backend::Database, Shape { bytes_per_second: 20_000, ..Shape::default() }))?;
+    let narrow = Shape { bytes_per_second: 20_000, towards: Some(Side::Server), ..Shape::default() };
+    let outage = cx.fault(shape("tags", Backend::Database, narrow))?;
     let reports = pipeline.inject(reports(10)).await?;
     let outage = outage.bitten().await?;
     pipeline.settled(&reports, secs(60)).await?;

@@ -207,7 +207,12 @@ pub(super) fn of(world: &Arc<World>, what: &FaultKind) -> Result<Box<dyn Act>, F
             known(world, service)?;
             Box::new(shape_link::ShapeLink::new(service, *backend, *shape))
         }
-        FaultKind::Frames { on, does, limit } => Box::new(frames::Frames::new(on, *does, *limit)),
+        FaultKind::Frames {
+            on,
+            does,
+            every,
+            limit,
+        } => Box::new(frames::Frames::new(on, *does, *every, *limit)),
         FaultKind::Alarm { resource } => Box::new(alarm::Alarm::new(*resource)),
         FaultKind::CloseConnections => Box::new(close::Connections),
         FaultKind::CloseChannel { service } => {

@@ -40,7 +40,12 @@ pub struct Fault {
 enum What {
     Kind(FaultKind),
     /// Its pattern is still in roles.
-    Frames(When, FrameAction, Option<u64>),
+    Frames {
+        frames: When,
+        does: FrameAction,
+        every: Option<u64>,
+        limit: Option<u64>,
+    },
 }
 
 /// What a fault waits for.
@@ -311,7 +316,12 @@ pub fn upstream(name: &str, does: Misbehaviour) -> Fault {
 impl Fault {
     fn frames(frames: When, does: FrameAction) -> Self {
         Self {
-            what: What::Frames(frames, does, None),
+            what: What::Frames {
+                frames,
+                does,
+                every: None,
+                limit: None,
+            },
             when: None,
         }
     }
@@ -322,10 +332,20 @@ impl Fault {
         self
     }
 
+    /// To every so manieth frame only, of a fault about frames: `every(3)` leaves two alone and takes the third.
+    pub fn every(mut self, nth: u64) -> Self {
+        if let What::Frames { every, .. } = &mut self.what {
+            *every = Some(nth);
+        }
+        self
+    }
+
     /// So many times at most: of a fault about frames or an upstream. Others happen once anyway.
     pub fn times(mut self, count: u64) -> Self {
         match &mut self.what {
-            What::Frames(.., limit) | What::Kind(FaultKind::Upstream { limit, .. }) => *limit = Some(count),
+            What::Frames { limit, .. } | What::Kind(FaultKind::Upstream { limit, .. }) => {
+                *limit = Some(count)
+            }
             What::Kind(_) => {}
         }
         self
@@ -522,9 +542,15 @@ pub(super) fn resolve(
 ) -> Result<(FaultKind, Option<Trigger>), Failure> {
     let what = match fault.what {
         What::Kind(kind) => kind,
-        What::Frames(frames, does, limit) => FaultKind::Frames {
+        What::Frames {
+            frames,
+            does,
+            every,
+            limit,
+        } => FaultKind::Frames {
             on: frames.resolve(world)?,
             does,
+            every,
             limit,
         },
     };

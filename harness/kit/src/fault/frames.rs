@@ -1,4 +1,4 @@
-//! Something is done to frames as they pass: delay, loss, duplication, reordering, or a refusal by the server.
+//! Something is done to frames as they pass: delay, loss, reordering, or a refusal by the server.
 //!
 //! Inject: a standing rule in the taps. Bit: it was applied to at least one frame. Heal: the rule ends. Healed: it is
 //! gone, and how often it was applied is said.
@@ -28,7 +28,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(on: &Pattern, does: FrameAction, limit: Option<u64>) -> Self {
+    pub(super) fn new(on: &Pattern, does: FrameAction, every: Option<u64>, limit: Option<u64>) -> Self {
         let action = match does {
             FrameAction::Delay(ms) => Action::Delay(Duration::from_millis(ms.into())),
             FrameAction::Drop => Action::Drop,
@@ -38,7 +38,7 @@ impl Frames {
         let rule = Rule {
             pattern: on.clone(),
             action,
-            every: 1,
+            every: every.unwrap_or(1),
             limit,
         };
         Self {

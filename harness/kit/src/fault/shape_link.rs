@@ -1,6 +1,6 @@
 //! A link carries bytes badly: late, slowly, in small pieces.
 //!
-//! Inject: the tap shapes both directions. Bit: at least one chunk was. Heal: it stops. Healed: the number of chunks
+//! Inject: the tap shapes one direction or both. Bit: at least one chunk was. Heal: it stops. Healed: the number of chunks
 //! that were shaped is said.
 
 use std::sync::Mutex;

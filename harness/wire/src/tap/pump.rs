@@ -280,7 +280,9 @@ impl Lane<'_, '_> {
             }
             Verdict::Hold(hold) => self.hold(hold).await?,
         };
-        let bytes = &units[recorded.units - 1].bytes;
+        let (recorded_units, behind) = units.split_at_mut(recorded.units);
+        let unit = &recorded_units[recorded.units - 1];
+        let bytes = &unit.bytes;
         match fate {
             Fate::Forwarded => self.queue(bytes),
             Fate::Duplicated => {
@@ -288,7 +290,10 @@ impl Lane<'_, '_> {
                 self.queue(bytes);
             }
             Fate::Reordered => self.late.extend_from_slice(bytes),
-            Fate::Dropped => self.taken = units[recorded.units - 1].request,
+            Fate::Dropped => {
+                self.taken = unit.request;
+                self.pipe.codec().lost(self.direction, unit, behind);
+            }
             Fate::Cut => return Err(End::Cut(harness_model::fault::Cut::Rst)),
         }
         self.write().await?;
@@ -332,7 +337,7 @@ impl Lane<'_, '_> {
     /// Writes as much as fits into the socket's buffer; on a shaped link, sends everything on its way.
     fn write_some(&mut self) -> Result<(), End> {
         let (link, side) = (self.pipe.link, self.outlet.side);
-        self.shapes.update(&mut self.shaper, || {
+        self.shapes.update(side, &mut self.shaper, || {
             format!("connection {} to the {side:?}", link.conn)
         });
         if self.shaper.is_none() && self.line.is_empty() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use harness_model::event::Side;
 use harness_model::fault::Shape;
 use harness_model::seed::Seed;
 use rand_chacha::ChaCha8Rng;
@@ -81,13 +82,26 @@ impl Drop for Shaping {
 }
 
 impl View {
-    /// Makes `shaper` that of the shape that counts, if it is not; `stream` names the direction's random stream.
-    pub(super) fn update(&mut self, shaper: &mut Option<Shaper>, stream: impl FnOnce() -> String) {
+    /// Makes `shaper` that of the shape that counts for bytes on their way to `side`, if it is not; `stream` names the
+    /// direction's random stream.
+    pub(super) fn update(
+        &mut self,
+        side: Side,
+        shaper: &mut Option<Shaper>,
+        stream: impl FnOnce() -> String,
+    ) {
         if !self.0.has_changed().unwrap_or(false) {
             return;
         }
-        let latest = self.0.borrow_and_update().last().cloned();
-        let latest = latest.filter(|active| active.shape != Shape::default());
+        let here = |active: &&Arc<Active>| active.shape.towards.is_none_or(|towards| towards == side);
+        let latest = self.0.borrow_and_update().iter().rfind(here).cloned();
+        let nothing = |shape: Shape| {
+            Shape {
+                towards: None,
+                ..shape
+            } == Shape::default()
+        };
+        let latest = latest.filter(|active| !nothing(active.shape));
         let same = match (&latest, &*shaper) {
             (Some(latest), Some(shaper)) => Arc::ptr_eq(latest, &shaper.active),
             (None, None) => true,
@@ -134,6 +148,7 @@ impl Shaper {
             jitter_ms,
             bytes_per_second,
             slice,
+            ..
         } = self.active.shape;
         let late = nanos(latency_ms) + self.draw(nanos(jitter_ms));
         let mut largest = length;
@@ -178,6 +193,7 @@ fn nanos(milliseconds: u32) -> u64 {
 mod tests {
     use std::collections::BTreeSet;
 
+    use harness_model::event::Side;
     use harness_model::fault::Shape;
     use harness_model::seed::Seed;
 
@@ -187,7 +203,7 @@ mod tests {
 
     fn shaper_of(shapes: &Shapes, stream: &str) -> Shaper {
         let mut shaper = None;
-        shapes.view().update(&mut shaper, || stream.into());
+        shapes.view().update(Side::Server, &mut shaper, || stream.into());
         shaper.unwrap()
     }
 
@@ -276,7 +292,7 @@ mod tests {
         let shapes = Shapes::default();
         let (mut view, mut shaper) = (shapes.view(), None);
         let mut is = |expected: Option<usize>| {
-            view.update(&mut shaper, String::new);
+            view.update(Side::Server, &mut shaper, String::new);
             let found = shaper.as_mut().map(|shaper| shaper.plan(0, 100)[0].0);
             assert_eq!(found, expected);
         };
@@ -294,6 +310,26 @@ mod tests {
     }
 
     #[test]
+    fn a_shape_of_one_direction_leaves_the_other_one_alone() {
+        let shapes = Shapes::default();
+        let one_way = Shape {
+            slice: 5,
+            towards: Some(Side::Server),
+            ..Shape::default()
+        };
+        let both_ways = Shape {
+            slice: 9,
+            ..Shape::default()
+        };
+        let (_below, _above) = (shapes.add(both_ways, Seed(1)), shapes.add(one_way, Seed(1)));
+        for (side, slice) in [(Side::Server, 5), (Side::Client, 9)] {
+            let mut shaper = None;
+            shapes.view().update(side, &mut shaper, String::new);
+            assert_eq!(shaper.unwrap().plan(0, 100)[0].0, slice, "{side:?}");
+        }
+    }
+
+    #[test]
     fn a_shape_below_that_goes_does_not_disturb_the_one_that_counts() {
         let shape = Shape {
             jitter_ms: 1000,
@@ -303,10 +339,10 @@ mod tests {
         let below = shapes.add(shape, Seed(1));
         let _above = shapes.add(shape, Seed(2));
         let (mut view, mut shaper) = (shapes.view(), None);
-        view.update(&mut shaper, String::new);
+        view.update(Side::Server, &mut shaper, String::new);
         let first = shaper.as_mut().unwrap().plan(0, 1);
         drop(below);
-        view.update(&mut shaper, String::new);
+        view.update(Side::Server, &mut shaper, String::new);
         assert_ne!(
             shaper.unwrap().plan(0, 1),
             first,
