@@ -105,6 +105,14 @@ pub struct Settings {
     pub step_summary: Option<Utf8PathBuf>,
 }
 
+/// What this process prints is read by a workflow of GitHub Actions. It is known also where settings cannot be used, and
+/// what is then complained about is foreign text as well.
+pub(crate) fn workflow_reads() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "this is the configuration module")]
+    let value = std::env::var_os("GITHUB_ACTIONS");
+    value.is_some_and(|value| value == "true")
+}
+
 impl Settings {
     /// The settings that the environment of this process makes.
     pub fn from_process() -> Result<Self, Refusal> {

@@ -31,7 +31,7 @@ use tokio::runtime::Runtime;
 
 use crate::cancel::Cancel;
 use crate::cli::entropy;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::environment::Environment;
 use crate::exit::Refusal;
 use crate::kit::Kit;
@@ -61,10 +61,11 @@ pub fn main<K: Kit>(kit: K) -> ExitCode {
     let settings = match Settings::from_process() {
         Ok(settings) => settings,
         Err(refusal) => {
-            complain(&refusal);
+            complain(&refusal, config::workflow_reads());
             return ExitCode::from(101);
         }
     };
+    let guarded = settings.github_actions;
     let ignored = !settings.require_engine && kit.available(&settings).is_err();
     args.test_threads.get_or_insert(settings.jobs);
     if filters.len() == 1 {
@@ -76,7 +77,7 @@ pub fn main<K: Kit>(kit: K) -> ExitCode {
     let ward = match ward(&kit, &settings, &names) {
         Ok(ward) => ward,
         Err(refusal) => {
-            complain(&refusal);
+            complain(&refusal, guarded);
             return ExitCode::from(101);
         }
     };
@@ -109,7 +110,7 @@ pub fn main<K: Kit>(kit: K) -> ExitCode {
     match written {
         Ok(()) => conclusion.exit_code(),
         Err(refusal) => {
-            complain(&refusal);
+            complain(&refusal, guarded);
             ExitCode::from(101)
         }
     }
@@ -148,15 +149,31 @@ fn sort_out(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Vec<Str
     (rest, filters)
 }
 
-fn complain(refusal: &Refusal) -> String {
+/// Writes to stderr what keeps a test from running; returns it as libtest-mimic prints it.
+fn complain(refusal: &Refusal, guarded: bool) -> String {
     let hint = refusal
         .hint
         .as_ref()
         .map(|hint| format!("; {hint}"))
         .unwrap_or_default();
-    let text = format!("{}{hint}", refusal.what);
-    drop(writeln!(io::stderr(), "Error: {text}"));
-    text
+    told("Error: ", format!("{}{hint}", refusal.what), &[], guarded)
+}
+
+/// Writes a diagnosis, and what belongs to it, to stderr; returns the diagnosis, which libtest-mimic prints. One write
+/// keeps what is told of trials that run at the same time apart.
+fn told(word: &str, diagnosis: String, more: &[u8], guarded: bool) -> String {
+    let mut text = format!("{word}{diagnosis}\n").into_bytes();
+    text.extend(more);
+    if guarded {
+        text = guard::wrapped(&text);
+    }
+    // Where stderr is gone the exit code still says it.
+    drop(io::stderr().write_all(&text));
+    if guarded {
+        guard::inside(&diagnosis)
+    } else {
+        diagnosis
+    }
 }
 
 /// What the tests of this process share.
@@ -201,12 +218,13 @@ impl<K: Kit> Front<K> {
     }
 
     fn test(&self, scenario: &Scenario<<K::Environment as Environment>::Cx>) -> Result<(), Failed> {
+        let guarded = self.settings.github_actions;
         let session = match self.session.get_or_init(|| self.session()) {
             Ok(session) => session,
-            Err(refusal) => return Err(complain(refusal).into()),
+            Err(refusal) => return Err(complain(refusal, guarded).into()),
         };
         if self.cancel.is_cancelled() {
-            return Err(complain(&Refusal::engine("interrupted before it began")).into());
+            return Err(complain(&Refusal::engine("interrupted before it began"), guarded).into());
         }
         let shared = Shared {
             environment: &session.environment,
@@ -223,7 +241,6 @@ impl<K: Kit> Front<K> {
         let finished = session
             .runtime
             .block_on(trial::run(&shared, scenario, seed, &events));
-        let guarded = self.settings.github_actions;
         match (finished.counts_as(), finished.is_held()) {
             (Kind::Pass, false) => Ok(()),
             (Kind::Pass, true) => {
@@ -264,22 +281,12 @@ impl<K: Kit> Front<K> {
     }
 }
 
-/// Writes the diagnosis and the scene to stderr; returns the diagnosis, which libtest-mimic prints.
+/// Tells of a trial: the diagnosis and the scene.
 fn explain(word: &str, finished: &Finished, guarded: bool) -> String {
-    let headline = message(finished);
-    let mut text = format!("{word}{headline}\n").into_bytes();
-    // Writing to memory cannot fail, and where stderr is gone the exit code still says it. One write keeps the scenes
-    // of trials that run at the same time apart.
-    drop(scene::write(finished, &mut text));
-    if guarded {
-        text = guard::wrapped(&text);
-    }
-    drop(io::stderr().write_all(&text));
-    if guarded {
-        guard::inside(&headline)
-    } else {
-        headline
-    }
+    let mut scene = Vec::new();
+    // Writing to memory cannot fail.
+    drop(scene::write(finished, &mut scene));
+    told(word, message(finished), &scene, guarded)
 }
 
 #[cfg(test)]

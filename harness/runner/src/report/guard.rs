@@ -20,9 +20,9 @@ pub(crate) fn wrapped(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One line of text inside of others, in which nothing can be taken for a command: it does not begin a line.
-pub(crate) fn inside(line: &str) -> String {
-    line.replace("##[", "# #[")
+/// Text as a part of a line of others, in which nothing can be taken for a command: nothing in it begins a line.
+pub(crate) fn inside(text: &str) -> String {
+    text.replace(['\r', '\n'], " ").replace("##[", "# #[")
 }
 
 /// Writes on, with workflow commands switched off from the first byte until this is dropped.
@@ -132,5 +132,6 @@ mod tests {
         assert!(!text.contains('#'), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
         assert_eq!(inside("a ##[error]b #1"), "a # #[error]b #1");
+        assert_eq!(inside("a\r::error::b\n::c"), "a ::error::b ::c");
     }
 }

@@ -124,6 +124,90 @@ fn bad_variables_and_flags_fail_the_binary() {
     assert_eq!(tests("--nonsense", &[]).0, 101);
 }
 
+/// No line of this can be taken for a command of a workflow.
+fn is_harmless(text: &str) -> bool {
+    let mut stopped: Option<String> = None;
+    text.lines().all(|line| match &stopped {
+        Some(token) => {
+            if *line == format!("::{token}::") {
+                stopped = None;
+            }
+            true
+        }
+        None => {
+            stopped = line.strip_prefix("::stop-commands::").map(str::to_owned);
+            stopped.is_some() || !(line.starts_with("::") || line.contains("##["))
+        }
+    })
+}
+
+#[test]
+fn what_keeps_tests_from_running_cannot_drive_a_workflow() {
+    let forged = "none\n::error::forged\r##[group]x";
+    let (ci, engine) = (("CI", "true"), ("DOCKER_HOST", forged));
+    for (vars, name) in [
+        (&[ci, engine][..], "memory_tests"),
+        (&[("HARNESS_JOBS", forged)], "memory_tests"),
+        (&[engine], "memory_harness"),
+        (&[("HARNESS_JOBS", forged)], "memory_harness"),
+    ] {
+        let said = |vars: &[(&str, &str)]| {
+            let out = TempDir::new().unwrap();
+            let output = example(name, &out, "judge::passes --exact", vars)
+                .output()
+                .unwrap();
+            let (code, stdout, stderr) = finish(&output);
+            assert!(
+                code != 0 && stderr.contains("::error::forged"),
+                "{vars:?}: {stderr}"
+            );
+            (stdout, stderr)
+        };
+        let (stdout, stderr) = said(&[vars, &[("GITHUB_ACTIONS", "true")]].concat());
+        assert!(is_harmless(&stdout), "{vars:?}: {stdout}");
+        assert!(is_harmless(&stderr), "{vars:?}: {stderr}");
+        let (_, elsewhere) = said(vars);
+        assert!(!is_harmless(&elsewhere), "the eyes that look see it: {elsewhere}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_changes_neither_what_is_done_nor_how_it_ends() {
+    for (args, code) in [
+        ("list", 0),
+        ("list --format json", 0),
+        ("--help", 0),
+        ("completions bash", 0),
+        ("doctor", 0),
+        ("judge::passes", 0),
+        ("judge::loses --format json", 100),
+        ("sweep judge::passes --trials 2", 0),
+        ("report absent", 96),
+    ] {
+        let out = TempDir::new().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = example("memory_harness", &out, args, &[])
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let (found, _, stderr) = finish(&output);
+        assert_eq!(found, code, "{args}: {stderr}");
+        assert!(code == 96 || stderr.is_empty(), "{args}: {stderr}");
+    }
+    let out = TempDir::new().unwrap();
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = example("memory_harness", &out, "list", &[])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(
+        finish(&output).0,
+        96,
+        "what could not be written for another reason is said"
+    );
+}
+
 /// Starts a process, signals it once `ready` has seen what it waits for, and returns its exit code and the rest of the
 /// stream that was watched.
 fn signalled(

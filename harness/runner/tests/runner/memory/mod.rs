@@ -388,7 +388,7 @@ impl Kit for MemoryKit {
 
     fn available(&self, settings: &Settings) -> Result<(), String> {
         match settings.docker_host.as_deref() {
-            Some("none") => Err("no engine at `none`".to_owned()),
+            Some(host) if host.starts_with("none") => Err(format!("no engine at `{host}`")),
             _ => Ok(()),
         }
     }
