@@ -6,13 +6,16 @@
 //!
 //! - [`read`]: a trial's folder, also a damaged one;
 //! - [`span`]: time on the page; [`deaths`]: where each blamed report was last seen;
-//! - [`lanes`], [`lives`], [`plots`], [`wiring`], [`logs`]: what is shown of a trial, as values;
-//! - `page`, `trial`, `pictures`, `draw`: those values as HTML.
+//! - [`lanes`], [`lives`], [`plots`], [`wiring`], [`logs`]: what is shown of a trial, as values; `crowd`: what is drawn of
+//!   them where more happens than can be seen;
+//! - `frame`, `page`, `trial`, `pictures`, `draw`: those values as HTML. The page of a sweep has the same frame.
 //!
 //! Deliberately not done: nothing is judged again, and nothing is left out without saying how much and where it is.
 
+mod crowd;
 pub mod deaths;
 mod draw;
+pub(crate) mod frame;
 pub mod lanes;
 pub mod lives;
 pub mod logs;

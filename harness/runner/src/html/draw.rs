@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
+use super::crowd::parts_in;
 use super::lanes::{BINS, Lane};
 use super::lives::{Row, Strand};
 use super::plots::{self, Plot};
-use super::span::{Span, seconds, tick};
+use super::span::{Span, tick};
 use crate::report::scene::plain;
 
 /// A time at which a fault was in force, or at which its effects were being made good.
@@ -70,11 +71,6 @@ pub(super) fn timeline(lanes: &[Lane], force: &[Band], span: Span) -> Markup {
 }
 
 fn lane_row(lane: &Lane, force: &[Band], span: Span) -> Markup {
-    let bars = lane
-        .bars
-        .iter()
-        .filter(|bar| span.holds(bar.span.from, bar.span.to));
-    let marks = lane.marks.iter().filter(|mark| span.holds(mark.at, mark.at));
     // What is done often stands above a state that lasts.
     let (top, height) = if matches!(lane.kind, "phase" | "fault") {
         (5.0, 16.0)
@@ -88,13 +84,13 @@ fn lane_row(lane: &Lane, force: &[Band], span: Span) -> Markup {
             svg viewBox="0 0 1000 26" preserveAspectRatio="none" role="img" aria-label=(plain(&label)) {
                 (bands(if lane.kind == "phase" { &[] } else { force }, span, LANE))
                 @if !lane.often.is_empty() { (density(lane, span)) }
-                @for bar in bars {
+                @for bar in lane.bars_in(span) {
                     rect class={ "s-" (bar.look) } x=(number(span.x(bar.span.from))) y=(top) height=(height)
                         width=(width(span, bar.span)) { title { (plain(&bar.title)) } }
                 }
-                @for mark in marks {
+                @for mark in lane.marks_in(span) {
                     path class={ "m-" (mark.look) } d={ "M" (number(span.x(mark.at))) " 0v26" } {
-                        title { (plain(&mark.title)) " at " (seconds(mark.at)) }
+                        title { (plain(&mark.title)) }
                     }
                 }
             }
@@ -160,7 +156,7 @@ pub(super) fn life(row: &Row<'_>, queues: &[String], force: &[Band], span: Span,
 
 fn strand_bar(strand: &Strand, y: f64, span: Span) -> Markup {
     html! {
-        @for part in strand.parts.iter().filter(|part| span.holds(part.span.from, part.span.to)) {
+        @for part in parts_in(&strand.parts, span) {
             rect class={ "l-" (part.look) } x=(number(span.x(part.span.from))) y=(number(y + 1.0)) height="7"
                 width=(width(span, part.span)) {}
         }

@@ -6,18 +6,13 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use harness_model::verdict::{Kind, Verdict};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
+use super::frame;
 use super::read::Source;
 use super::trial::{self, Place};
 use crate::report::scene::{clean, plain};
 use crate::store::{self, StoreError};
-
-/// Looks, in light, dark and print.
-const STYLE: &str = include_str!("page.css");
-
-/// Nothing is loaded and nothing runs.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// A page of so many bytes opens slowly: trials that passed are then no longer drawn, and it says so.
 const LARGE: usize = 4_000_000;
@@ -93,7 +88,8 @@ pub fn write(
     let base = base.parent().unwrap_or(&run).to_owned();
     let mut entries: Vec<_> = dirs.into_iter().map(|dir| entry(&run, dir)).collect();
     entries.sort_by_cached_key(|entry| (std::cmp::Reverse(rank(entry.verdict.as_ref())), entry.id.clone()));
-    let mut text = head(&run, &entries).into_string();
+    let (title, head) = head(&run, &entries);
+    let mut text = head.into_string();
     for entry in &entries {
         let place = Place {
             anchor: entry.anchor.clone(),
@@ -117,7 +113,7 @@ pub fn write(
         // One at a time: a ledger may be large.
         text.push_str(&trial::section(&Source::read(&run, &entry.dir), &place).into_string());
     }
-    text.push_str("</main></body></html>\n");
+    let text = frame::page(&title, "trials", &PreEscaped(text));
     fs::write(&path, &text).map_err(cannot)?;
     Ok(Page {
         path,
@@ -180,8 +176,9 @@ fn rank(verdict: Option<&Verdict>) -> (u8, usize) {
     (kind, findings)
 }
 
-fn head(run: &Utf8Path, entries: &[Entry]) -> Markup {
-    let name = run.file_name().unwrap_or("run");
+/// The title, and what comes before the trials.
+fn head(run: &Utf8Path, entries: &[Entry]) -> (String, Markup) {
+    let name = plain(run.file_name().unwrap_or("run"));
     let mut counts: BTreeMap<_, (usize, &str, &str)> = BTreeMap::new();
     for entry in entries {
         let verdict = entry.verdict.as_ref();
@@ -195,37 +192,14 @@ fn head(run: &Utf8Path, entries: &[Entry]) -> Markup {
         .values()
         .map(|(n, word, _)| format!("{n} {word}"))
         .collect();
-    let whole = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (said.join(", ")) " · " (plain(name)) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                a.skip href="#trials" { "Skip to the trials" }
-                main {
-                    header #top {
-                        h1 { "Run " (plain(name)) }
-                        p.counts {
-                            @for (n, word, look) in counts.values() { span class={ "badge " (look) } { (n) " " (word) } " " }
-                        }
-                        div.share aria-hidden="true" {
-                            @for (n, _, look) in counts.values() { i class=(look) style={ "flex-grow:" (n) } {} }
-                        }
-                    }
-                    (table(entries))
-                }
-            }
+    let head = html! {
+        header #top {
+            h1 { "Run " (name) }
+            (frame::counts(counts.values().copied()))
         }
+        (table(entries))
     };
-    // Sections follow, before everything is closed.
-    let text = whole.into_string();
-    PreEscaped(text.trim_end_matches("</main></body></html>").to_owned())
+    (format!("{} · {name}", said.join(", ")), head)
 }
 
 fn table(entries: &[Entry]) -> Markup {

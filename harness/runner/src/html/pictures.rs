@@ -1,6 +1,8 @@
 //! The lower part of a trial: timeline, reports, plots, timings, topology, logs.
 
-use harness_model::invariant::Account;
+use std::collections::BTreeMap;
+
+use harness_model::invariant::{Account, Stage};
 use harness_model::verdict::Verdict;
 use maud::{Markup, html};
 
@@ -11,6 +13,9 @@ use super::span::{Span, phases, seconds};
 use super::trial::{Place, Seen, step};
 use super::{deaths, draw, plots, wiring};
 use crate::report::scene::plain;
+
+/// Of a life with more than twice as many stages so many are shown at both ends.
+const STAGES: usize = 20;
 
 /// All of it.
 pub(super) fn of(seen: &Seen<'_>, place: &Place) -> Markup {
@@ -43,20 +48,29 @@ pub(super) fn of(seen: &Seen<'_>, place: &Place) -> Markup {
 /// What colours mean.
 fn key() -> Markup {
     let states = [
-        ("up", "fine"),
-        ("sick", "says it is not well"),
-        ("cut", "no link, no consumer"),
-        ("down", "down"),
-        ("armed", "fault armed"),
-        ("force", "in force"),
-        ("recovery", "recovering"),
+        ("s-up", "fine"),
+        ("s-sick", "says it is not well"),
+        ("s-cut", "no link, no consumer"),
+        ("s-down", "down"),
+        ("s-off", "not there yet"),
+        ("s-armed", "fault armed"),
+        ("s-fired", "fired, not bitten yet"),
+        ("s-force", "in force"),
+        ("s-recovery", "recovering"),
+        ("band", "shaded: while a fault is in force"),
+        ("band back", "until the canary came through"),
+    ];
+    let marks = [
+        ("birth", "started"),
+        ("death", "ended"),
+        ("held", "a frame held"),
+        ("trouble", "an error, or a dial that failed"),
     ];
     html! {
         ul.key aria-label="Colours of the timeline" {
-            @for (look, word) in states { li { svg viewBox="0 0 20 10" aria-hidden="true" { rect class={ "s-" (look) } width="20" height="10" {} } (word) } }
+            @for (look, word) in states { li { svg viewBox="0 0 20 10" aria-hidden="true" { rect class=(look) width="20" height="10" {} } (word) } }
             li { svg viewBox="0 0 20 10" aria-hidden="true" { path class="often" d="M2 10v-5h4v5zM8 10V1h4v9z" {} } "how often" }
-            li { svg viewBox="0 0 20 10" aria-hidden="true" { path class="m-held" d="M10 0v10" {} } "a frame held" }
-            li { svg viewBox="0 0 20 10" aria-hidden="true" { path class="m-death" d="M10 0v10" {} } "ended" }
+            @for (look, word) in marks { li { svg viewBox="0 0 20 10" aria-hidden="true" { path class={ "m-" (look) } d="M10 0v10" {} } (word) } }
         }
     }
 }
@@ -160,10 +174,32 @@ fn single_row(
                 p {
                     b { (plain(&life.queue)) } ": " (plain(&account.trail(life)))
                     br;
-                    small { @for stage in &life.stages { (stage.state) " " (seconds(stage.point.at)) " #" (stage.point.n) " · " } @if life.ended { "ended" } @else { "never ended" } }
+                    small { (stages(&life.stages)) @if life.ended { "ended" } @else { "never ended" } }
                 }
             }
         }
+    }
+}
+
+/// The stages of a life; of many the first and the last, and how often each state came between.
+fn stages(stages: &[Stage]) -> Markup {
+    let shown = if stages.len() > 2 * STAGES {
+        STAGES
+    } else {
+        stages.len()
+    };
+    let (first, rest) = stages.split_at(shown);
+    let (between, last) = rest.split_at(rest.len().saturating_sub(STAGES));
+    let mut often: BTreeMap<String, usize> = BTreeMap::new();
+    for stage in between {
+        *often.entry(stage.state.to_string()).or_default() += 1;
+    }
+    let often: Vec<_> = often.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let each = |stages: &[Stage]| html! { @for stage in stages { (stage.state) " " (seconds(stage.point.at)) " #" (stage.point.n) " · " } };
+    html! {
+        (each(first))
+        @if !between.is_empty() { "… " (count(between.len(), "stage", "stages")) " between: " (often.join(", ")) " … · " }
+        (each(last))
     }
 }
 

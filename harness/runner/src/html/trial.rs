@@ -1,32 +1,27 @@
 //! One trial on the page.
+//!
+//! - `glance`: which report, which step, which fault, since when; `findings`: all that is wrong, with events;
+//! - `died`: where each report was last seen.
+
+mod died;
+mod findings;
+mod glance;
 
 use std::collections::BTreeSet;
 
-use harness_model::event::{Event, FaultChange, Step};
-use harness_model::invariant::{self, Account, InForce};
+use harness_model::event::Step;
+use harness_model::invariant::Account;
 use harness_model::name::Key;
 use harness_model::verdict::{Finding, Kind, Verdict};
 use maud::{Markup, html};
 
+pub(super) use self::died::step;
 use super::deaths::{self, Death};
 use super::draw::Band;
-use super::lanes::{self, count};
-use super::lives::OPEN as OPEN_ROWS;
 use super::pictures;
 use super::read::Source;
-use super::span::{Span, seconds};
-use crate::report::scene::{self, plain};
-
-/// Findings that are shown at once, with their events.
-const OPEN: usize = 5;
-/// Findings that are shown with their events; all others have a line each.
-const FINDINGS: usize = 60;
-/// Most findings with a line each; beyond, rules name their reports.
-const SENTENCES: usize = 10_000;
-/// Events shown of a finding.
-const EVENTS: usize = 12;
-/// More deaths than this are told together first, where they are alike.
-const DEATHS: usize = 12;
+use super::span::Span;
+use crate::report::scene::plain;
 
 /// What the page knows of a trial besides what is in its folder.
 #[derive(Debug, Clone)]
@@ -104,7 +99,7 @@ pub(super) fn section(source: &Source, place: &Place) -> Markup {
                 a.up href="#top" { "↑ all trials" }
             }
             @if let Some(doc) = &place.doc { p.doc { (plain(doc)) } }
-            @if !well { (glance(&seen)) }
+            @if !well { (glance::of(&seen)) }
             (facts(source, place))
             @if !source.problems.is_empty() {
                 div.problems role="note" {
@@ -112,8 +107,8 @@ pub(super) fn section(source: &Source, place: &Place) -> Markup {
                     ul { @for problem in &source.problems { li { (plain(problem)) } } }
                 }
             }
-            @if !deaths.is_empty() { (died(&seen)) }
-            @if !findings.is_empty() { (wrong(&seen)) }
+            @if !deaths.is_empty() { (died::of(&seen)) }
+            @if !findings.is_empty() { (findings::of(&seen)) }
             @if well {
                 details { summary { "Timeline, reports, plots, topology, logs" } (pictures::of(&seen, place)) }
             } @else { (pictures::of(&seen, place)) }
@@ -177,104 +172,6 @@ fn force(source: &Source, account: &Account<'_>, whole: Span) -> Vec<Band> {
     bands
 }
 
-/// Which report, which step, which fault, since when.
-fn glance(seen: &Seen<'_>) -> Markup {
-    let worst = seen.findings.first();
-    let death = worst.and_then(|worst| seen.deaths.iter().find(|death| worst.keys.contains(&death.key)));
-    let death = death.or_else(|| {
-        seen.deaths
-            .first()
-            .filter(|_| worst.is_none_or(|worst| worst.keys.is_empty()))
-    });
-    let blamed: BTreeSet<&Key> = seen.findings.iter().flat_map(|finding| &finding.keys).collect();
-    let blamed = if blamed.is_empty() {
-        death.iter().map(|death| &death.key).collect()
-    } else {
-        blamed
-    };
-    let events = worst.map_or(&[][..], |worst| &worst.events);
-    let around = seen.account.and_then(|account| {
-        let (first, last) = (events.iter().min()?, events.iter().max()?);
-        account.around(*first, *last)
-    });
-    let fault = around.or_else(|| death?.fault.clone());
-    let plan = seen.source.evidence.as_ref().map(|evidence| &evidence.plan);
-    let faults = seen.account.map_or(&[][..], |account| &account.faults);
-    let idle = lanes::idle(seen.source.events(), plan, faults);
-    html! {
-        dl.glance {
-            div { dt { "What" } dd {
-                @match worst {
-                    Some(worst) => { b { (plain(&worst.rule)) } " " (first_line(&worst.what)) }
-                    None => { "nothing was judged" }
-                }
-            } }
-            div { dt { "Which reports" } dd {
-                @if blamed.is_empty() { "none is named" } @else {
-                    b { (deaths::ranges(blamed.iter().copied().take(200))) }
-                    @if blamed.len() > 200 { " and " (blamed.len() - 200) " more, named below" }
-                }
-            } }
-            div { dt { "Which step" } dd {
-                @match death {
-                    Some(death) => { (step(death)) }
-                    None => { "see the events below" }
-                }
-            } }
-            div { dt { "Which fault, since when" } dd {
-                @match &fault {
-                    Some(words) => { (plain(words)) (times(words, faults)) (held(seen, death)) }
-                    None if idle.is_empty() => { "no fault was in force" }
-                    None => {
-                        "no fault was in force: " @for idle in &idle { (plain(&idle.words)) " (" (plain(&idle.id)) "). " }
-                    }
-                }
-            } }
-        }
-    }
-}
-
-/// The times of the faults that these words speak of.
-fn times(words: &str, faults: &[InForce]) -> Markup {
-    html! {
-        @for fault in faults.iter().filter(|fault| words.contains(&format!("({}", fault.id))) {
-            "; " (plain(&fault.id)) " began at " b { (seconds(fault.from.at)) }
-            @if let Some(bitten) = fault.bitten { ", was bitten at " (seconds(bitten.at)) }
-            @match fault.healed {
-                Some(healed) => { ", was healed at " (seconds(healed.at)) }
-                None => { ", was never healed" }
-            }
-        }
-    }
-}
-
-/// The step was the one that a fault waited for.
-fn held(seen: &Seen<'_>, death: Option<&Death>) -> Markup {
-    let frame = death.and_then(|death| death.point).map(|point| point.n);
-    let holds = |event: &Event| matches!(event.step, Step::Held { event, .. } if Some(event) == frame);
-    let set_off = |event: &Event| matches!(event.step, Step::Fault { change: FaultChange::Fired { by }, .. } if Some(by) == frame);
-    let events = || seen.source.events().iter();
-    html! {
-        @if events().any(set_off) { "; " b { "this very step set it off" } }
-        @if events().any(holds) { ", and was held meanwhile" }
-    }
-}
-
-/// A death in a line: step, who, when, and what that means.
-pub(super) fn step(death: &Death) -> Markup {
-    html! {
-        b { (plain(&death.step)) }
-        @if let Some(by) = &death.by { " by " b { (plain(by)) } }
-        @if let Some(queue) = &death.queue { " on queue " (plain(queue)) }
-        @if let Some(point) = death.point { " at " b { (seconds(point.at)) } " (#" (point.n) ")" }
-        @if let Some(state) = death.state { ": state " (state) ", " (deaths::words(state)) }
-    }
-}
-
-fn first_line(text: &str) -> String {
-    plain(text.lines().next().unwrap_or_default())
-}
-
 /// What ran, and how to see it again.
 fn facts(source: &Source, place: &Place) -> Markup {
     let timings = source.verdict.as_ref().map(|verdict| verdict.timings.total());
@@ -298,140 +195,6 @@ fn facts(source: &Source, place: &Place) -> Markup {
     }
 }
 
-/// What is wrong, with the events that show it.
-fn wrong(seen: &Seen<'_>) -> Markup {
-    let (full, rest) = seen.findings.split_at(seen.findings.len().min(FINDINGS));
-    html! {
-        h3 { "What is wrong" }
-        ol.findings { @for finding in full.iter().take(OPEN) { (one_finding(finding, seen)) } }
-        @if full.len() > OPEN {
-            details {
-                summary { (count(full.len() - OPEN, "more finding", "more findings")) ", with the events" }
-                ol.findings start=(OPEN + 1) { @for finding in &full[OPEN..] { (one_finding(finding, seen)) } }
-            }
-        }
-        @if rest.len() > SENTENCES {
-            p { (count(rest.len(), "more finding", "more findings")) ", by rule; their sentences are in verdict.json." }
-            @let rules: BTreeSet<&str> = rest.iter().map(|finding| finding.rule.as_str()).collect();
-            @for rule in rules {
-                @let of = || rest.iter().filter(|finding| finding.rule == rule);
-                @let keys: BTreeSet<&Key> = of().flat_map(|finding| &finding.keys).collect();
-                p { b { (plain(rule)) } " " (of().count()) " times, reports " (plain(&deaths::ranges(keys))) }
-            }
-        } @else if !rest.is_empty() {
-            details {
-                summary { (count(rest.len(), "more finding", "more findings")) ", a line each" }
-                pre.list tabindex="0" {
-                    @for finding in rest { (finding.kind.word()) " " (plain(&finding.rule)) ": " (first_line(&finding.what)) "\n" }
-                }
-            }
-        }
-    }
-}
-
-fn one_finding(finding: &Finding, seen: &Seen<'_>) -> Markup {
-    let rule = invariant::find(&finding.rule);
-    let events = seen.source.events();
-    let event = |n: u64| {
-        usize::try_from(n)
-            .ok()
-            .and_then(|n| events.get(n.checked_sub(1)?))
-    };
-    html! {
-        li {
-            p {
-                span class={ "badge small v-" (finding.kind.word()) } { (finding.kind.word()) } " "
-                b title=[rule.map(|rule| rule.what)] { (plain(&finding.rule)) } " "
-                @for (line, i) in finding.what.lines().zip(0..) { @if i > 0 { br; } (plain(line)) }
-            }
-            @if finding.keys.len() > 1 { p.keys { "reports " (plain(&deaths::ranges(&finding.keys))) } }
-            @if !finding.events.is_empty() {
-                pre.events tabindex="0" {
-                    @for n in finding.events.iter().take(EVENTS) {
-                        @match event(*n) {
-                            Some(event) => { (scene::line(event)) "\n" }
-                            None => { "#" (n) " is not in the ledger\n" }
-                        }
-                    }
-                    @if finding.events.len() > EVENTS {
-                        "and " (count(finding.events.len() - EVENTS, "more event", "more events")) ": "
-                        @for n in &finding.events[EVENTS..] { "#" (n) " " }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Where each report died.
-fn died(seen: &Seen<'_>) -> Markup {
-    let many = seen.deaths.len() > DEATHS;
-    let groups = if many {
-        deaths::groups(seen.deaths)
-    } else {
-        Vec::new()
-    };
-    let passed = seen
-        .source
-        .verdict
-        .as_ref()
-        .is_some_and(|verdict| verdict.kind == Kind::Pass);
-    let each = || html! { @for death in seen.deaths { (death_row(death, &death.key, None)) } };
-    html! {
-        h3 {
-            @if passed { "Reports that came to no end" } @else { "Where did it die" }
-        }
-        p.hint {
-            (count(seen.deaths.len(), "report", "reports")) " that a rule blames, or that came to no end. "
-            "The step is the last one that shows it."
-            @if many { " Those that died alike are in one line." }
-        }
-        @if many {
-            (death_table("Where reports died that died alike", &html! {
-                @for group in &groups {
-                    @let keys = deaths::ranges(group.keys.iter().copied());
-                    (death_row(group.like, &keys, group.until.map(|until| until.at)))
-                }
-            }))
-            @if seen.deaths.len() <= OPEN_ROWS {
-                details.all { summary { "Each of them, a line each" } (death_table("Where each report died", &each())) }
-            }
-        } @else { (death_table("Where each report died", &each())) }
-    }
-}
-
-fn death_table(label: &str, rows: &Markup) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(label) {
-            table.deaths {
-                thead { tr {
-                    @for head in ["report", "queue", "last step", "by"] { th scope="col" { (head) } }
-                    th.num scope="col" { "at" }
-                    @for head in ["state", "fault", "rules"] { th scope="col" { (head) } }
-                } }
-                tbody { (rows) }
-            }
-        }
-    }
-}
-
-fn death_row(death: &Death, name: &str, until: Option<u64>) -> Markup {
-    let rules: Vec<_> = death.rules.iter().map(String::as_str).collect();
-    html! {
-        tr {
-            th scope="row" { (plain(name)) }
-            td data-is="queue" { (plain(death.queue.as_deref().unwrap_or("-"))) }
-            td data-is="step" { (plain(&death.step)) @if let Some(point) = death.point { " #" (point.n) } }
-            td data-is="by" { (plain(death.by.as_deref().unwrap_or("-"))) }
-            td.num data-is="at" {
-                @if let Some(point) = death.point {
-                    (seconds(point.at))
-                    @if let Some(until) = until.filter(|until| *until != point.at) { " to " (seconds(until)) }
-                }
-            }
-            td data-is="state" { @if let Some(state) = death.state { b { (state) } " " (deaths::words(state)) } }
-            td data-is="fault" { (plain(death.fault.as_deref().unwrap_or("none"))) }
-            td data-is="rule" { @if rules.is_empty() { "no rule minds" } @else { (plain(&rules.join(", "))) } }
-        }
-    }
+fn first_line(text: &str) -> String {
+    plain(text.lines().next().unwrap_or_default())
 }

@@ -93,7 +93,7 @@ impl Told {
         told
     }
 
-    fn push(&mut self, svc: Option<&str>, conn: Option<u32>, step: Step) -> u64 {
+    pub(crate) fn push(&mut self, svc: Option<&str>, conn: Option<u32>, step: Step) -> u64 {
         self.now += self.step;
         let n = self.events.len() as u64 + 1;
         self.events.push(Event {
@@ -231,6 +231,19 @@ impl Told {
         let (_, queue, svc, conn) = QUEUES.into_iter().find(|(of, ..)| *of == role).unwrap();
         let covers = covered(tag, key, Some(queue));
         self.push(Some(svc), Some(conn), Step::Ack { covers })
+    }
+
+    pub(crate) fn put_back(&mut self, role: &str, key: &Key, tag: u64) -> u64 {
+        let (_, queue, svc, conn) = QUEUES.into_iter().find(|(of, ..)| *of == role).unwrap();
+        let covers = covered(tag, key, Some(queue));
+        self.push(
+            Some(svc),
+            Some(conn),
+            Step::Nack {
+                requeue: true,
+                covers,
+            },
+        )
     }
 
     /// The whole life of a report.
