@@ -2,12 +2,14 @@
 //!
 //! - `plan`: how many trials of a scenario are due, and what its counts make of it; pure, one scenario at a time;
 //! - `night`: runs what is due, round after round, then the experiments about what has failed, but not always;
+//!   `experiment`: what is due of those, and what they show; pure;
 //! - `merge`: adds up shards; `history`: what earlier sweeps have found; `show`: the report.
 //!
 //! What is run of a scenario depends on the sweep's seed and on the results of this scenario, and on nothing else:
 //! neither on which trial ends first nor on the other scenarios. So the shards of a sweep, which are made of whole
 //! scenarios, add up to the sweep that one machine would have made. With a budget of time this holds up to its end.
 
+mod experiment;
 pub(crate) mod history;
 pub(crate) mod merge;
 pub mod night;
@@ -67,6 +69,9 @@ pub struct Record {
     /// It did not pass, in a way that a quarantine waits for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// The worst finding, if there is one: its rule, and the first line of what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
 }
 
 /// One comparison of an experiment.
@@ -76,7 +81,7 @@ pub struct Arm {
     pub without: Axis,
     /// How many trials failed then, of how many.
     pub failed: (u64, u64),
-    /// How likely such a difference is by chance, corrected for the number of comparisons.
+    /// How likely such a difference is by chance, corrected for the number of comparisons and of looks.
     pub p: f64,
 }
 

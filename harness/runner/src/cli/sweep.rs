@@ -19,7 +19,7 @@ use crate::store;
 use crate::sweep::merge::Folders;
 use crate::sweep::night::{self, Asked, place};
 use crate::sweep::plan::Class;
-use crate::sweep::{Record, STORED, Shard, Suspect, Sweep, history, merge, show};
+use crate::sweep::{Record, STORED, Shard, Sweep, history, merge, show};
 use crate::trial::Shared;
 
 /// Trials of each scenario, if nothing else bounds them.
@@ -148,10 +148,16 @@ fn finish(
 ) -> Result<(), Refusal> {
     let past = settings.out_dir().join(history::FILE);
     let (earlier, notes) = history::read(&past)?;
-    let of = |suspect: &Suspect| {
-        let unknown = Utf8Path::new(&suspect.run);
-        let folder = folders.get(&suspect.run).map_or(unknown, |folder| folder);
-        place(folder, &suspect.trial)
+    let of = |run: Option<&str>, trial: &str| match run {
+        Some(run) => Some(place(
+            folders.get(run).map_or(Utf8Path::new(run), |folder| folder),
+            trial,
+        )),
+        // It is in one of them, if it is here at all.
+        None => {
+            let places = folders.values().map(|folder| place(folder, trial));
+            places.into_iter().find(|place| Utf8Path::new(place).is_dir())
+        }
     };
     let text = show::markdown(sweep, &earlier, &notes, &of);
     store::write_json(&run.dir, STORED, sweep)?;
@@ -240,6 +246,7 @@ mod tests {
             verdict,
             trial: format!("{n}/a.b"),
             held,
+            what: None,
         };
         Sweep {
             runs: vec!["run".to_owned()],

@@ -14,17 +14,18 @@ use harness_model::ledger::Reader;
 use harness_model::perturbation::{Axis, Perturbation};
 use harness_model::quarantine::Standing;
 use harness_model::seed::Seed;
-use harness_model::statistics::{fisher, holm};
 use harness_model::verdict::Kind;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::experiment::{Experiment, Repetitions};
 use super::plan::{Counts, rounds_are_over};
-use super::{Arm, Record, Suspect};
+use super::{Record, Suspect};
 use crate::config::UnderTest;
 use crate::environment::Environment;
 use crate::exit::Refusal;
 use crate::quarantine::Ward;
+use crate::report::scene::plain;
 use crate::report::{Event, Finished, Reporter};
 use crate::run::{self, Planned, Whole};
 use crate::scenario::Scenario;
@@ -32,8 +33,6 @@ use crate::trial::Shared;
 
 /// So many trials that passed are kept of each scenario.
 const KEPT: u64 = 8;
-/// Trials in each arm of an experiment.
-const REPEATS: u64 = 8;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -262,39 +261,34 @@ impl<E: Environment> Night<'_, '_, E> {
         if self.asked.axes.contains(&Axis::Seed) {
             axes.insert(0, Axis::Seed);
         }
-        let arm = |without: Option<Axis>| {
-            (1..=REPEATS).map(move |k| Due {
-                scenario: at,
-                n: 0,
-                part: format!("again-{}-{k}", without.map_or("all", Axis::word)),
-                seed: match without {
-                    Some(Axis::Seed) => own.derive(&format!("other-{k}")),
-                    _ => first.seed,
-                },
-                perturbation: without.map_or_else(
-                    || first.perturbation.clone(),
-                    |axis| first.perturbation.without(axis),
-                ),
-            })
+        let repetition = |without: Option<Axis>, k: u64| Due {
+            scenario: at,
+            n: 0,
+            part: format!("again-{}-{k}", without.map_or("all", Axis::word)),
+            seed: match without {
+                Some(Axis::Seed) => own.derive(&format!("other-{k}")),
+                _ => first.seed,
+            },
+            perturbation: without.map_or_else(
+                || first.perturbation.clone(),
+                |axis| first.perturbation.without(axis),
+            ),
         };
-        let again = self.tally(&arm(None).collect::<Vec<_>>())?;
-        let mut arms = Vec::new();
-        // What does not fail again shows nothing by not failing without something.
-        if let Some(again) = again.filter(|(failed, _)| *failed > 0) {
-            for axis in axes {
-                let Some(failed) = self.tally(&arm(Some(axis)).collect::<Vec<_>>())? else {
+        let mut experiment = Experiment::new(&axes);
+        while let due @ [_, ..] = &*experiment.due() {
+            for Repetitions { without, from, to } in due.iter().copied() {
+                let due: Vec<_> = (from..=to).map(|k| repetition(without, k)).collect();
+                match self.tally(&due)? {
+                    Some(tally) => experiment.count(without, tally),
+                    None => experiment.stop(),
+                }
+                if experiment.is_over() {
                     break;
-                };
-                arms.push(Arm {
-                    without: axis,
-                    failed,
-                    p: if failed.1 == 0 { 1.0 } else { fisher(again, failed) },
-                });
+                }
             }
+            experiment.look();
         }
-        let corrected = holm(&arms.iter().map(|arm| arm.p).collect::<Vec<_>>());
-        arms.iter_mut().zip(corrected).for_each(|(arm, p)| arm.p = p);
-        arms.sort_by(|a, b| a.p.total_cmp(&b.p).then(a.without.cmp(&b.without)));
+        let (again, arms) = experiment.found();
         Ok(Suspect {
             run: self.shared.run.id.clone(),
             trial: first.trial.clone(),
@@ -327,6 +321,10 @@ fn record(due: &Due, ended: &Finished) -> Record {
         verdict: ended.verdict.kind,
         trial: ended.trial.clone(),
         held: ended.quarantine == Some(Standing::Held),
+        what: ended.verdict.findings.first().map(|worst| {
+            let first = worst.what.lines().next().unwrap_or_default();
+            format!("{}: {}", plain(&worst.rule), plain(first))
+        }),
     }
 }
 

@@ -2,20 +2,16 @@
 
 use std::fmt::Write as _;
 
+use super::super::Sweep;
 use super::super::history::Line;
-use super::super::{Suspect, Sweep};
-use super::{cell, facts, rows, told};
+use super::{Place, about, cell, gaps, rows, told};
 use crate::report::scene::plain;
 
 /// The report as text.
-pub(crate) fn markdown(
-    sweep: &Sweep,
-    history: &[Line],
-    notes: &[String],
-    place: &dyn Fn(&Suspect) -> String,
-) -> String {
+pub(crate) fn markdown(sweep: &Sweep, history: &[Line], notes: &[String], place: &Place<'_>) -> String {
     let mut text = String::from("# Sweep\n\n");
-    text.push_str(&fenced(&facts(sweep, notes)));
+    let facts: Vec<_> = about(sweep).into_iter().chain(gaps(sweep, notes)).collect();
+    text.push_str(&fenced(&facts));
     for row in rows(sweep, history) {
         _ = writeln!(
             text,
@@ -24,9 +20,9 @@ pub(crate) fn markdown(
             heading(row.name),
             told(row.counts)
         );
-        let strip: String = row.strip.iter().map(|verdict| cell(*verdict)).collect();
+        let strip: String = row.trials.iter().map(|trial| cell(trial.verdict)).collect();
         let mut lines = vec![strip];
-        lines.extend(row.lines(place));
+        lines.extend(row.says(place).iter().map(ToString::to_string));
         text.push_str(&fenced(&lines));
     }
     text
@@ -62,13 +58,14 @@ mod tests {
     fn each_scenario_has_a_heading_and_a_fence() {
         let mut sweep = sweep(6, 1);
         sweep.revision = "a\n```\n@all <b>".to_owned();
-        let text = markdown(&sweep, &[], &["a `note`".to_owned()], &|_| String::new());
+        let text = markdown(&sweep, &[], &["a `note`".to_owned()], &|_, _| None);
         assert_eq!(
             text,
             "# Sweep\n\n````text\nseed 1, revision a```@all <b>, 7 trials\nvaried: seed, latency\nshard 2 is missing\n\
              not in here are a::d\nno trial of a::c was run\na `note`\n````\n\n\
              ### flaky: a::b\n\n1 of 7 failed, between 2.6 % and 51.3 %\n\n\
-             ```text\n......F\nfirst failure: trial 7, seed 47, latency 7 ms\n```\n"
+             ```text\n......F\nfirst failure: trial 7, seed 47, latency 7 ms\n\
+             it showed: no-loss: report 7 is nowhere\n```\n"
         );
         assert_eq!(heading("a::b <i>@x`\n"), "a::b??i??x??");
     }

@@ -1,4 +1,4 @@
-//! The page in a real browser: it is drawn, nothing complains, nothing sticks out, and it opens quickly.
+//! Pages in a real browser: it is drawn, nothing complains, nothing sticks out, and it opens quickly.
 //!
 //! Without a browser these tests say so and pass; where the engine is required they fail instead, so that a gate cannot
 //! be green without having looked.
@@ -13,6 +13,7 @@ use harness_runner::html;
 use tempfile::TempDir;
 
 use super::page::{OPENS, many};
+use super::sweep;
 use super::told::{Told, lost, run};
 use crate::path;
 
@@ -44,7 +45,7 @@ struct Seen {
     client_width: u32,
     height: u32,
     took_ms: u32,
-    trials: usize,
+    sections: usize,
     sticks_out: String,
     complaints: Vec<String>,
     colours: usize,
@@ -136,7 +137,7 @@ impl Look<'_> {
             client_width: number(1),
             height: number(2),
             took_ms: number(3),
-            trials: said[4].parse().unwrap(),
+            sections: said[4].parse().unwrap(),
             sticks_out: said[5..].join("|"),
             complaints,
             colours,
@@ -163,7 +164,7 @@ fn colours(picture: &Utf8Path) -> (usize, usize) {
 }
 
 /// What is wrong with what was seen.
-fn wrong(seen: &Seen, trials: usize) -> Vec<String> {
+fn wrong(seen: &Seen, sections: usize) -> Vec<String> {
     let mut wrong = seen.complaints.clone();
     if seen.scroll_width > seen.client_width || !seen.sticks_out.is_empty() {
         wrong.push(format!(
@@ -177,10 +178,10 @@ fn wrong(seen: &Seen, trials: usize) -> Vec<String> {
             seen.colours, seen.ground
         ));
     }
-    if seen.trials != trials || seen.height < 600 {
+    if seen.sections != sections || seen.height < 600 {
         wrong.push(format!(
-            "it shows {} trials, and is {} high",
-            seen.trials, seen.height
+            "it shows {} trials or scenarios, and is {} high",
+            seen.sections, seen.height
         ));
     }
     if u128::from(seen.took_ms) > OPENS.as_millis() {
@@ -220,6 +221,22 @@ fn a_page_is_drawn_in_both_widths_and_nothing_complains() {
     let said = wrong(&look.at(&bad, 390), 1).join("\n");
     for part in ["CONSOLE", "3000", "it is empty", "high"] {
         assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn the_page_of_a_sweep_is_drawn_in_both_widths_and_nothing_complains() {
+    let Some(browser) = browser() else { return };
+    let out = TempDir::new().unwrap();
+    let place = path(&out).canonicalize_utf8().unwrap();
+    let page = sweep::write(&out, &sweep::sweep());
+    let look = Look {
+        browser,
+        place: &place,
+    };
+    for width in WIDTHS {
+        let seen = look.at(&page, width);
+        assert_eq!(wrong(&seen, 8), [""; 0], "at {width}: {seen:?}");
     }
 }
 
