@@ -6,29 +6,37 @@
 //!   after a SIGKILL of the trial, whatever client or Compose project made them;
 //! - lists show, and prunes remove, only what the box has made, as on a machine of its own;
 //! - a change of anything else is refused with 403, and so are its volumes in a new container, and a name of an image that is
-//!   somebody else's: other people share the engine;
+//!   somebody else's, also by a pull: other people share the engine. So are a load and a pull of all tags, of which nobody
+//!   can tell beforehand which names they give;
 //! - each request that changes something is told to the caller before its answer is passed on.
 //!
 //! Each connection carries one request; the client then dials again. Requests that become something else (attach, exec) are
 //! passed through both ways. This is no security boundary: a container may be made that mounts the engine's own socket.
 //! Images that are pulled are labelled by who pushed them, not here.
 
+mod owned;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::request::{Kind, Object, Request, label_body, named_volumes, volumes_from};
+use self::owned::Owned;
+use super::request::{Kind, Object, Request, connected, label_body, named_volumes, volumes_from};
 use crate::engine::Engine;
 
 /// Most bytes of a request's head.
 const HEAD: usize = 64 << 10;
 /// Most bytes of a body that makes something.
 const BODY: usize = 4 << 20;
+
+/// How long what follows a refused request is heard out.
+const REST: Duration = Duration::from_secs(1);
 
 /// Told of each request that changes something: what it is, and the status of its answer.
 pub type Seen = Arc<dyn Fn(String, u16) + Send + Sync>;
@@ -44,10 +52,7 @@ struct Hall {
     /// The engine's own socket.
     to: PathBuf,
     engine: Engine,
-    /// What everything that is made gets.
-    labels: BTreeMap<String, String>,
-    /// What tells what was made through this door.
-    mine: BTreeMap<String, String>,
+    owned: Owned,
     seen: Seen,
 }
 
@@ -69,8 +74,7 @@ impl Door {
         let hall = Arc::new(Hall {
             to: to.to_owned(),
             engine: engine.clone(),
-            labels: labels.clone().into_iter().chain(mine.clone()).collect(),
-            mine,
+            owned: Owned::new(labels.clone(), mine),
             seen,
         });
         let task = tokio::spawn(async move {
@@ -113,41 +117,14 @@ impl Hall {
             return answer(&mut client, 403, &why).await;
         }
         match kind {
-            Kind::Narrow => request.narrow(&self.mine),
-            Kind::Build => request.label_build(&self.labels),
-            Kind::Make => {
-                let length = request
-                    .header("content-length")
-                    .and_then(|text| text.parse().ok());
-                let Some(length) = length.filter(|length| *length <= BODY) else {
-                    return answer(&mut client, 411, "the ops box needs the length of what is made").await;
-                };
-                while body.len() < length {
-                    if client.read_buf(&mut body).await? == 0 {
-                        return Ok(());
-                    }
+            Kind::Narrow => request.narrow(&self.owned.mine),
+            Kind::Build => request.label_build(&self.owned.labels),
+            Kind::Import => request.label_import(&self.owned.labels),
+            Kind::Make | Kind::Join(_) => {
+                if let Err((status, why)) = self.take(&mut client, &mut request, &mut body, &kind).await? {
+                    (self.seen)(request.call(), status);
+                    return answer(&mut client, status, &why).await;
                 }
-                if request.path == "/containers/create" {
-                    let volumes = named_volumes(&body);
-                    let used = volumes.iter().cloned().map(Object::Volume);
-                    let used = used.chain(volumes_from(&body).into_iter().map(Object::Container));
-                    for object in used {
-                        if let Some(why) = self.foreign(&object, &request).await {
-                            (self.seen)(request.call(), 403);
-                            return answer(&mut client, 403, &why).await;
-                        }
-                    }
-                    for volume in volumes {
-                        if let Err(error) = self.engine.create_volume(&volume, &self.labels).await {
-                            return answer(&mut client, 500, &error.to_string()).await;
-                        }
-                    }
-                }
-                let Some(labelled) = label_body(&body, &self.labels) else {
-                    return answer(&mut client, 400, "the body is no JSON object").await;
-                };
-                body = labelled;
-                request.set_header("Content-Length", &body.len().to_string());
             }
             _ => {}
         }
@@ -160,6 +137,55 @@ impl Hall {
         engine.write_all(&body).await?;
         let call = changes.then(|| request.call());
         self.pass(client, engine, call).await
+    }
+
+    /// Takes the whole body of a request that makes something or joins it, looks whose the things are that it names, and
+    /// gives what is made the labels. Else the status and words of the answer.
+    async fn take(
+        &self,
+        client: &mut UnixStream,
+        request: &mut Request,
+        body: &mut Vec<u8>,
+        kind: &Kind,
+    ) -> io::Result<Result<(), (u16, String)>> {
+        let refuse = |status, why: &str| Ok(Err((status, why.to_owned())));
+        let length = request
+            .header("content-length")
+            .and_then(|text| text.parse().ok());
+        let Some(length) = length.filter(|length| *length <= BODY) else {
+            return refuse(411, "the ops box needs the length of what is made");
+        };
+        while body.len() < length {
+            if client.read_buf(body).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let (mut used, mut volumes) = (Vec::new(), Vec::new());
+        if matches!(kind, Kind::Join(_)) {
+            used.extend(connected(body).map(Object::Container));
+        } else if request.path == "/containers/create" {
+            volumes = named_volumes(body);
+            used.extend(volumes.iter().cloned().map(Object::Volume));
+            used.extend(volumes_from(body).into_iter().map(Object::Container));
+        }
+        for object in used {
+            if let Some(why) = self.foreign(&object, request).await {
+                return Ok(Err((403, why)));
+            }
+        }
+        for volume in volumes {
+            if let Err(error) = self.engine.create_volume(&volume, &self.owned.labels).await {
+                return refuse(500, &error.to_string());
+            }
+        }
+        if matches!(kind, Kind::Make) {
+            let Some(labelled) = label_body(body, &self.owned.labels) else {
+                return refuse(400, "the body is no JSON object");
+            };
+            *body = labelled;
+            request.set_header("Content-Length", &body.len().to_string());
+        }
+        Ok(Ok(()))
     }
 
     /// Passes the rest both ways, until the engine has said all.
@@ -190,43 +216,35 @@ impl Hall {
 
     /// Why a request is not let through.
     async fn refused(&self, kind: &Kind, request: &Request) -> Option<String> {
-        let mut objects: Vec<_> = request.names().into_iter().map(Object::Image).collect();
         match kind {
-            Kind::Refuse => return Some(format!("{} is not for an ops box", request.call())),
-            Kind::Change(object) => objects.push(object.clone()),
+            Kind::Refuse(why) => return Some(format!("{} {why}: it is not for an ops box", request.call())),
+            Kind::Change(object) | Kind::Join(object) => {
+                if let Some(why) = self.foreign(object, request).await {
+                    return Some(why);
+                }
+            }
             _ => {}
         }
-        for object in objects {
-            if let Some(why) = self.foreign(&object, request).await {
+        for name in request.names() {
+            if let Some(why) = self.foreign(&Object::Image(name.clone()), request).await {
                 return Some(why);
             }
+            self.owned.give(&name);
         }
         None
     }
 
     /// Why a request may not use something: it is there, and was not made through this door.
     async fn foreign(&self, what: &Object, request: &Request) -> Option<String> {
-        let labels = match self.labels_of(what).await {
-            Ok(Some(labels)) => labels,
-            // The engine itself says that there is no such thing.
-            Ok(None) => return None,
-            Err(error) => return Some(error),
-        };
-        // An image keeps the labels of who pushed it, and has none of the box's.
-        let wanted = match what {
-            Object::Image(_) => self.labels.get(crate::pool::LEASE_LABEL),
-            _ => self.mine.values().next(),
-        };
-        let found = match what {
-            Object::Image(_) => labels.get(crate::pool::LEASE_LABEL),
-            _ => self.mine.keys().next().and_then(|key| labels.get(key)),
-        };
-        (found != wanted || wanted.is_none()).then(|| {
-            format!(
+        match self.labels_of(what).await {
+            Ok(Some(labels)) if !self.owned.has(what, &labels) => Some(format!(
                 "{} is about something that this ops box has not made: {what}",
                 request.call()
-            )
-        })
+            )),
+            // The engine itself says that there is no such thing.
+            Ok(_) => None,
+            Err(error) => Some(error),
+        }
     }
 
     async fn labels_of(&self, object: &Object) -> Result<Option<BTreeMap<String, String>>, String> {
@@ -274,5 +292,9 @@ async fn answer(client: &mut UnixStream, status: u16, why: &str) -> io::Result<(
     );
     client.write_all(head.as_bytes()).await?;
     client.write_all(body.as_bytes()).await?;
-    client.shutdown().await
+    client.shutdown().await?;
+    // One that is still speaking would hear of a broken pipe and not of this.
+    let mut nowhere = tokio::io::sink();
+    let rest = tokio::time::timeout(REST, tokio::io::copy(client, &mut nowhere));
+    rest.await.map_or(Ok(()), |copied| copied.map(drop))
 }

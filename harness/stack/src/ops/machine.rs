@@ -298,7 +298,25 @@ impl OpsBox {
     /// What the engine says; also when the script does not run.
     pub async fn signal(&self, run: &str, signal: &str) -> Result<(), EngineError> {
         let lines = format!("kill -{signal} \"$(cat {NOTES}/{run}.pid)\"");
-        let command = ["bash", "-c", &lines].map(str::to_owned).into();
+        self.kill(run, signal, &lines).await
+    }
+
+    /// Sends a signal to a running script and to all that it has started and that runs still, which gets it first.
+    ///
+    /// # Errors
+    /// What the engine says; also when the script does not run.
+    pub async fn signal_all(&self, run: &str, signal: &str) -> Result<(), EngineError> {
+        let lines = format!(
+            "below() {{ local pid; for pid in $(pgrep -P \"$1\"); do below \"$pid\"; echo \"$pid\"; done; }}\n\
+             script=$(cat {NOTES}/{run}.pid); others=$(below \"$script\")\n\
+             kill -{signal} $others 2>/dev/null; kill -{signal} \"$script\""
+        );
+        self.kill(run, signal, &lines).await
+    }
+
+    /// Sends a signal by these lines.
+    async fn kill(&self, run: &str, signal: &str, lines: &str) -> Result<(), EngineError> {
+        let command = ["bash", "-c", lines].map(str::to_owned).into();
         let ran = self.engine.exec_in(&self.container, &plain(command)).await?;
         if ran.code != 0 {
             return Err(EngineError::Kill {
