@@ -148,16 +148,14 @@ fn finish(
 ) -> Result<(), Refusal> {
     let past = settings.out_dir().join(history::FILE);
     let (earlier, notes) = history::read(&past)?;
-    let of = |run: Option<&str>, trial: &str| match run {
-        Some(run) => Some(place(
-            folders.get(run).map_or(Utf8Path::new(run), |folder| folder),
-            trial,
-        )),
-        // It is in one of them, if it is here at all.
-        None => {
-            let places = folders.values().map(|folder| place(folder, trial));
-            places.into_iter().find(|place| Utf8Path::new(place).is_dir())
+    let of = |run: Option<&str>, trial: &str| {
+        if let Some(run) = run {
+            let folder = folders.get(run).map_or(Utf8Path::new(run), |folder| folder);
+            return Some(place(folder, trial));
         }
+        // It is in one of them, if it is here at all.
+        let mut places = folders.values().map(|folder| place(folder, trial));
+        places.find(|place| Utf8Path::new(place).is_dir())
     };
     let text = show::markdown(sweep, &earlier, &notes, &of);
     store::write_json(&run.dir, STORED, sweep)?;

@@ -207,7 +207,7 @@ fn table(entries: &[Entry]) -> Markup {
     html! {
         nav #trials aria-label="Trials" {
             div.scroll tabindex="0" role="region" aria-label="All trials, worst first" {
-                table {
+                table.stack {
                     thead { tr {
                         th scope="col" { "verdict" }
                         th scope="col" { "trial" }
@@ -220,9 +220,9 @@ fn table(entries: &[Entry]) -> Markup {
                         tr {
                             td { span class={ "badge " (trial::look(verdict)) } { (trial::word(verdict)) } }
                             th scope="row" { a href={ "#" (entry.anchor) } { (plain(&entry.scenario)) } }
-                            @if parts { td { (plain(entry.part.as_deref().unwrap_or("-"))) } }
-                            td.num { @if let Some(verdict) = verdict { (format!("{:.1} s", verdict.timings.total().as_secs_f64())) } }
-                            td { @if let Some(worst) = verdict.and_then(|verdict| verdict.findings.first()) {
+                            @if parts { td data-is="part" { (plain(entry.part.as_deref().unwrap_or("-"))) } }
+                            td.num data-is="took" { @if let Some(verdict) = verdict { (format!("{:.1} s", verdict.timings.total().as_secs_f64())) } }
+                            td data-is="worst" { @if let Some(worst) = verdict.and_then(|verdict| verdict.findings.first()) {
                                 b { (plain(&worst.rule)) } " " (clean(worst.what.lines().next().unwrap_or_default()))
                             } }
                         }

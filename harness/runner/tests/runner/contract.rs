@@ -127,17 +127,15 @@ fn bad_variables_and_flags_fail_the_binary() {
 /// No line of this can be taken for a command of a workflow.
 fn is_harmless(text: &str) -> bool {
     let mut stopped: Option<String> = None;
-    text.lines().all(|line| match &stopped {
-        Some(token) => {
-            if *line == format!("::{token}::") {
+    text.lines().all(|line| {
+        if let Some(token) = &stopped {
+            if line == format!("::{token}::") {
                 stopped = None;
             }
-            true
+            return true;
         }
-        None => {
-            stopped = line.strip_prefix("::stop-commands::").map(str::to_owned);
-            stopped.is_some() || !(line.starts_with("::") || line.contains("##["))
-        }
+        stopped = line.strip_prefix("::stop-commands::").map(str::to_owned);
+        stopped.is_some() || !(line.starts_with("::") || line.contains("##["))
     })
 }
 

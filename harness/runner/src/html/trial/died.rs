@@ -53,7 +53,7 @@ pub(super) fn of(seen: &Seen<'_>) -> Markup {
 fn death_table(label: &str, rows: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {
-            table.deaths {
+            table.deaths.stack {
                 thead { tr {
                     @for head in ["report", "queue", "last step", "by"] { th scope="col" { (head) } }
                     th.num scope="col" { "at" }

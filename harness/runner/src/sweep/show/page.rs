@@ -70,7 +70,7 @@ fn table(rows: &[Row<'_>]) -> Markup {
     html! {
         nav #scenarios aria-label="Scenarios" {
             div.scroll tabindex="0" role="region" aria-label="All scenarios, worst first" {
-                table {
+                table.stack {
                     thead { tr {
                         th scope="col" { "it is" }
                         th scope="col" { "scenario" }
@@ -82,10 +82,10 @@ fn table(rows: &[Row<'_>]) -> Markup {
                     tbody { @for (row, i) in rows.iter().zip(1..) { tr {
                         td { span class={ "badge " (look(row.class)) } { (row.class.word()) } }
                         th scope="row" { a href={ "#scenario-" (i) } { (plain(row.name)) } }
-                        td.num { (row.counts.failed) @if row.held > 0 { " (" (row.held) " held)" } }
-                        td.num { (row.counts.all()) }
-                        td { (row.takes()) }
-                        td { @if let Some(first) = row.first { (first_words(first)) } }
+                        td.num data-is="failed" { (row.counts.failed) @if row.held > 0 { " (" (row.held) " held)" } }
+                        td.num data-is="trials" { (row.counts.all()) }
+                        td data-is="it takes" { (row.takes()) }
+                        td data-is="first failure" { @if let Some(first) = row.first { (first_words(first)) } }
                     } } }
                 }
             }
