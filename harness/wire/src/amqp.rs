@@ -5,6 +5,12 @@
 //! understood for sure is not guessed: bytes that are no frames, and known methods whose arguments end early, make the
 //! connection opaque. A method that is not known passes without a step.
 //!
+//! What a settlement or a confirm covers is the view of its receiver. One that a fault takes out of the stream is in the
+//! ledger, with its release as dropped, and settles nothing: a later one with `multiple`, which the broker takes for all
+//! that it has open up to its tag, covers the same deliveries again. The service sees it otherwise: for it they are done
+//! with its first ack, so they are not in flight ([`InFlight`]) from then on. If the channel ends before the broker is
+//! told, they go back to their queue, and nothing in the ledger covers them again.
+//!
 //! Deliberately not done: judging the peers. Frames that the protocol forbids at their place pass as they are; the
 //! broker will say what it thinks of them. Transactions (`tx`) are not followed: settlements count when they are sent.
 
@@ -12,6 +18,7 @@ mod channel;
 mod content;
 mod frame;
 mod key;
+mod lost;
 mod method;
 mod session;
 mod table;
@@ -106,6 +113,10 @@ impl Codec for AmqpCodec {
             Direction::ToClient => self.to_client.leftover(),
         });
         leftover
+    }
+
+    fn lost(&mut self, direction: Direction, unit: &Unit, behind: &mut [Unit]) {
+        self.session.lost(direction, unit, behind);
     }
 }
 

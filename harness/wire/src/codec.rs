@@ -55,6 +55,11 @@ pub trait Codec: Send {
     /// Takes the bytes of an incomplete unit, so that they can be forwarded at the end of a stream or after an error.
     fn leftover(&mut self, direction: Direction) -> Vec<u8>;
 
+    /// Learns that a unit, which is in the ledger, is taken out of the stream, so that its receiver never sees it. `behind`
+    /// are the units of its direction that were given out after it and are not in the ledger yet: the codec may put right
+    /// what they say.
+    fn lost(&mut self, _direction: Direction, _unit: &Unit, _behind: &mut [Unit]) {}
+
     /// Gives what is to be sent to the server in the place of a request, so that the client is told that it has failed
     /// with this error code of the server. `None` if nothing can: the protocol knows no such thing, or the connection
     /// cannot be read any more.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use harness_model::name::Key;
 
-/// The messages that were delivered to one service and are not settled yet. Clones share the same set.
+/// The messages that were delivered to one service and are not settled yet, in the view of the service: what it has sent an
+/// ack for is not in its hands, even if that ack is lost on its way. Clones share the same set.
 ///
 /// It is a multiset: a message delivered twice is in flight until it is settled twice. The AMQP taps of the service fill
 /// it; the database tap of the same service reads it to tell which reports a statement is about.

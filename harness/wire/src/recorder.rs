@@ -157,6 +157,11 @@ impl Recorder {
             let n = state.append(at, Some(link.svc.clone()), Some(link.conn), unit.chan, step);
             let verdict = state.judge(n, unit.request.is_some(), self);
             if !matches!(verdict, Verdict::Pass) {
+                // Whoever takes it out of the stream has to know what it was.
+                unit.step = usize::try_from(n - 1)
+                    .ok()
+                    .and_then(|index| state.events.get(index))
+                    .map(|event| event.step.clone());
                 recorded = Recorded {
                     units: count,
                     verdict,

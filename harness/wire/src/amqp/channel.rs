@@ -49,6 +49,18 @@ pub(super) struct Declared {
 struct Delivered {
     key: Option<Key>,
     queue: Option<Name>,
+    /// The service has it in hand. Not any more, if it has settled it and the broker was not told.
+    in_hand: bool,
+}
+
+impl Delivered {
+    /// It is not open any more.
+    fn release(self, shared: &InFlight) -> (Option<Key>, Option<Name>) {
+        if let Some(key) = self.key.as_ref().filter(|_| self.in_hand) {
+            shared.remove(key);
+        }
+        (self.key, self.queue)
+    }
 }
 
 impl Channel {
@@ -118,21 +130,42 @@ impl Channel {
         let delivered = Delivered {
             key: key.cloned(),
             queue: queue.cloned(),
+            in_hand: true,
         };
-        if let Some(Delivered { key: Some(key), .. }) = self.unsettled.insert(tag, delivered) {
-            shared.remove(&key);
+        if let Some(before) = self.unsettled.insert(tag, delivered) {
+            before.release(shared);
         }
     }
 
     /// The deliveries that an ack, nack or reject covers.
     pub(super) fn settled(&mut self, tag: u64, multiple: bool, shared: &InFlight) -> Vec<Covered> {
         take(&mut self.unsettled, tag, multiple, |tag, delivered| {
-            let (key, queue) = delivered.map_or((None, None), |delivered| (delivered.key, delivered.queue));
-            if let Some(key) = &key {
-                shared.remove(key);
-            }
+            let (key, queue) = delivered.map_or((None, None), |delivered| delivered.release(shared));
             Covered { tag, key, queue }
         })
+    }
+
+    /// What was settled towards `direction` is open after all, because that was lost on the way.
+    pub(super) fn reopen(&mut self, direction: Direction, covers: Vec<Covered>) {
+        if self.closing {
+            return;
+        }
+        for Covered { tag, key, queue } in covers {
+            match direction {
+                Direction::ToServer => {
+                    let delivered = Delivered {
+                        key,
+                        queue,
+                        in_hand: false,
+                    };
+                    self.unsettled.entry(tag).or_insert(delivered);
+                }
+                Direction::ToClient if self.published.is_some_and(|published| tag <= published) => {
+                    self.unconfirmed.entry(tag).or_insert(key);
+                }
+                Direction::ToClient => {}
+            }
+        }
     }
 
     /// The channel was closed by one side: what was delivered goes back to its queue.

@@ -48,19 +48,18 @@ impl Splitter {
         client: bool,
         mut take: impl FnMut(Frame<'_>) -> Result<(), Undecodable>,
     ) -> Result<(), Undecodable> {
-        let kept = std::mem::take(&mut self.rest);
-        let joined: Vec<u8>;
-        let mut input = if kept.is_empty() {
-            input
-        } else {
-            joined = join(kept, input);
-            &joined
-        };
+        let mut kept = std::mem::take(&mut self.rest);
+        let joined = !kept.is_empty();
+        if joined {
+            kept.extend_from_slice(input);
+        }
+        let all = if joined { &kept } else { input };
+        let mut taken = 0;
         let result = loop {
             let next = if self.begun {
-                frame(input)
+                frame(&all[taken..])
             } else {
-                first(input, client)
+                first(&all[taken..], client)
             };
             match next {
                 Ok(Some(frame)) => {
@@ -68,13 +67,19 @@ impl Splitter {
                     if let Err(error) = take(frame) {
                         break Err(error);
                     }
-                    input = &input[frame.bytes.len()..];
+                    taken += frame.bytes.len();
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
-        self.rest = input.to_vec();
+        // What is joined stays where it is, so that a frame of many reads is not copied with each of them.
+        self.rest = if joined {
+            kept.drain(..taken);
+            kept
+        } else {
+            input[taken..].to_vec()
+        };
         result
     }
 
@@ -82,11 +87,6 @@ impl Splitter {
     pub(super) fn leftover(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.rest)
     }
-}
-
-fn join(mut kept: Vec<u8>, input: &[u8]) -> Vec<u8> {
-    kept.extend_from_slice(input);
-    kept
 }
 
 /// What a direction begins with: the protocol header from a client; from a server a frame, or the header of the
@@ -151,6 +151,18 @@ fn frame(input: &[u8]) -> Result<Option<Frame<'_>>, Undecodable> {
         payload: &bytes[HEAD..HEAD + size],
         bytes,
     }))
+}
+
+/// The method that the whole frame in `bytes` is.
+pub(super) fn method_payload(bytes: &[u8]) -> Option<&[u8]> {
+    match frame(bytes) {
+        Ok(Some(Frame {
+            kind: Kind::Method,
+            payload,
+            ..
+        })) => Some(payload),
+        _ => None,
+    }
 }
 
 /// A frame made anew.

@@ -10,6 +10,7 @@ use super::Settings;
 use super::channel::{Channel, Declared, Source};
 use super::content::{Carrier, Content};
 use super::frame::{self, Frame, Kind, undecodable};
+use super::lost;
 use super::method::{self, Method};
 use crate::codec::{Direction, Undecodable, Unit};
 use crate::in_flight::InFlight;
@@ -48,6 +49,14 @@ impl Session {
     fn close_channels(&mut self) {
         for channel in self.channels.values_mut() {
             channel.close(&self.in_flight);
+        }
+    }
+
+    /// A unit was taken out of the stream: see [`lost`].
+    pub(super) fn lost(&mut self, direction: Direction, unit: &Unit, behind: &mut [Unit]) {
+        let open = lost::still_open(unit, behind);
+        if let Some(channel) = unit.chan.and_then(|chan| self.channels.get_mut(&chan)) {
+            channel.reopen(direction, open);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every method that leaves a trace, written by another implementation (`amq-protocol`) and read by this one.
 
 mod framing;
+mod lost;
 mod messages;
 mod methods;
 
