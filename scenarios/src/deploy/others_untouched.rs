@@ -1,4 +1,4 @@
-//! A container of somebody else's is on the engine while the box removes all that it sees.
+//! A container of somebody else's is on the engine while the box removes all that it sees, and pulls what others have.
 
 use harness::prelude::*;
 

@@ -142,8 +142,32 @@ impl Backups {
     ///
     /// # Errors
     /// Infra when the engine refuses.
-    pub async fn limit_memory(&self, mib: i64) -> Outcome {
-        self.ops.limit(mib << 20).await
+    pub async fn limit_memory(&self, mib: u32) -> Outcome {
+        self.ops.limit(i64::from(mib) << 20).await
+    }
+
+    /// The current dump, unpacked, is larger than so many MiB: in a memory of that size nobody can have held all of it.
+    ///
+    /// # Errors
+    /// Invalid if it is not: then a limit says nothing of scripts that hold it.
+    pub async fn is_larger_than(&self, mib: u32) -> Outcome {
+        let lines = format!(
+            "set -o pipefail; gsutil cat '{}' | gzip -dc | wc -c",
+            self.dump_name()?
+        );
+        let said = self.shell(&lines).await?;
+        let bytes: u64 = said
+            .trim()
+            .parse()
+            .map_err(|error| Failure::infra(format!("measure the dump: {error}: {said}")))?;
+        if bytes > u64::from(mib) << 20 {
+            return Ok(());
+        }
+        let what = format!(
+            "the dump has {} MiB and would fit into a memory of {mib} MiB",
+            bytes >> 20
+        );
+        Err(Failure::invalid(what))
     }
 
     /// No password is in the arguments of a command, in a file, an object or a log, or in an image.
@@ -152,6 +176,23 @@ impl Backups {
     /// Fail, rule `secret-exposed`.
     pub async fn shows_no_secret(&self) -> Outcome {
         self.ops.shows_no_secret().await
+    }
+
+    /// Secrets stand in places that are described with these words, and are found in each.
+    ///
+    /// # Errors
+    /// Fail, rule `secret-exposed`, with the places in which none was found.
+    pub async fn shows_secrets(&self, places: &[&str]) -> Outcome {
+        self.ops.shows_secrets(places).await
+    }
+
+    /// The backups with another file, named relative to the topology's, in the place of one of its scripts.
+    ///
+    /// # Errors
+    /// Invalid when the topology has no such script.
+    pub fn with_script(mut self, role: &str, file: &str) -> Result<Self, Failure> {
+        self.ops = self.ops.with_script(role, file)?;
+        Ok(self)
     }
 
     /// The backups of somebody else's script, described by a file of fixtures/ops/foreign.

@@ -5,57 +5,41 @@
 //! then services like any others: watched, asked, judged, with every link tapped. Their starts and ends are taken from the
 //! engine's own events.
 //!
-//! [`look`] judges what is there.
+//! [`release`] fills the registry, [`adopt`] takes what a script has started for the trial's services, [`look`] judges what
+//! is there.
 
+mod adopt;
 mod look;
+mod release;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use harness_model::event::{Step, body_hash};
+use harness_model::event::{Event, Step};
 use harness_model::name::Name;
 use harness_model::topology::ops::Deploy;
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Outcome;
-use harness_stack::engine::{EngineEvent, Status};
-use harness_stack::ops::BOX_LABEL;
-use harness_stack::ops::versions::{self, Version};
-use harness_stack::service::{Running, variables};
+use harness_stack::service::variables;
 use harness_stack::wait;
 
-use super::{Ops, Ran, infra};
+use self::adopt::follow;
+use super::{Ops, Ran};
 use crate::environment::Stack;
-use crate::health;
 use crate::strangers::Foreign;
-use crate::world::{World, lock};
+use crate::world::lock;
 
 pub use self::look::Look;
+pub use self::release::Release;
 
 #[cfg(doc)]
 use harness_model::topology::Setup;
 
-/// Compose's label with the name of a container's service.
-const SERVICE: &str = "com.docker.compose.service";
-/// Compose's label with the number of a service's container.
-const NUMBER: &str = "com.docker.compose.container-number";
 /// The rule for a deploy script that does not do what it is for.
 const DEPLOY: &str = "deploy";
 /// Longest time for services that were made anew to be healthy.
 const READY: Duration = Duration::from_secs(30);
-/// Days of the month on which the releases of a trial say they were built.
-const DAYS: u64 = 28;
-
-/// A version of all services in the registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Release {
-    /// The commit that its services say they were built from.
-    pub git_sha: String,
-    /// Its images by id, with their names.
-    images: Vec<(String, Vec<String>)>,
-}
 
 impl Ops {
     pub(super) fn deploy_of(&self) -> Result<&Deploy, Failure> {
@@ -88,58 +72,9 @@ impl Ops {
         Ok(())
     }
 
-    fn engine_events(self) -> impl futures::Stream<Item = EngineEvent> + Send + Unpin {
-        let lease = lock(&self.world.grant).lease.clone();
-        let events = self.world.engine.events(BOX_LABEL, &lease, None);
-        Box::pin(events.filter_map(|event| async { event.ok() }))
-    }
-
     /// What names of our own images begin with.
     pub(super) fn internal(&self) -> Result<String, Failure> {
         self.filled(&self.deploy_of()?.internal)
-    }
-
-    /// Pushes another version of all services, and moves the tag to it.
-    ///
-    /// # Errors
-    /// Infra when the registry does not take it.
-    pub async fn release(&self) -> Result<Release, Failure> {
-        self.push(&[]).await
-    }
-
-    /// The same, with services that end as soon as they are started.
-    ///
-    /// # Errors
-    /// Infra when the registry does not take it.
-    pub async fn broken_release(&self) -> Result<Release, Failure> {
-        self.push(&[r#"ENTRYPOINT ["/bin/false"]"#]).await
-    }
-
-    async fn push(&self, changes: &[&str]) -> Result<Release, Failure> {
-        let (site, deploy) = (self.site()?, self.deploy_of()?);
-        let number = site.releases.fetch_add(1, Ordering::Relaxed) + 1;
-        let git_sha = body_hash(format!("{} {number}", self.world.seed).as_bytes())[..12].to_owned();
-        let version = Version {
-            git_sha: git_sha.clone(),
-            build_time: format!("2026-10-{:02}T10:00:00Z", number % DAYS + 1),
-            changes: changes.iter().map(|change| (*change).to_owned()).collect(),
-        };
-        let internal = self.internal()?;
-        let mut names = BTreeMap::<&str, Vec<String>>::new();
-        for (role, image) in &site.images {
-            let name = format!("{internal}{}:{}", deploy.service(role), deploy.tag);
-            names.entry(image).or_default().push(name);
-        }
-        let lease = lock(&self.world.grant).lease.clone();
-        let mut images = Vec::new();
-        for (index, (image, names)) in names.iter().enumerate() {
-            let scratch = format!("harness-{lease}-release-{number}-{index}");
-            let id = versions::push(&self.world.engine, image, &version, names, &site.labels, &scratch)
-                .await
-                .map_err(infra)?;
-            images.push((id, names.clone()));
-        }
-        Ok(Release { git_sha, images })
     }
 
     /// Deploys what the tag leads to: all services, or these roles only. The script must succeed.
@@ -168,6 +103,18 @@ impl Ops {
         Ok(other)
     }
 
+    /// The box with another file, named relative to the topology's, in the place of one of its scripts.
+    ///
+    /// # Errors
+    /// Invalid when the topology has no such script.
+    pub fn with_script(&self, name: &str, file: &str) -> Result<Self, Failure> {
+        let mut other = self.clone();
+        let described = other.described.as_mut();
+        let described = described.ok_or_else(|| Failure::invalid("the topology has no table `ops`"))?;
+        described.set_script(name, file).map_err(Failure::invalid)?;
+        Ok(other)
+    }
+
     async fn deployed(&self, ran: Ran) -> Outcome {
         if ran.code == 0 {
             return Ok(());
@@ -178,19 +125,6 @@ impl Ops {
         }
         let what = format!("the deploy failed with exit code {}:\n{}", ran.code, ran.out);
         Err(Failure::fail(what).rule(DEPLOY))
-    }
-
-    /// Moves the tag to a release that was pushed before.
-    ///
-    /// # Errors
-    /// Infra when the registry does not take it.
-    pub async fn tag(&self, release: &Release) -> Outcome {
-        for (id, names) in &release.images {
-            versions::push_again(&self.world.engine, id, names)
-                .await
-                .map_err(infra)?;
-        }
-        Ok(())
     }
 
     /// Deploys all services, and moves the tag to another release as soon as the script has begun to get what it pinned.
@@ -229,6 +163,30 @@ impl Ops {
             ran.code, ran.out
         );
         Err(Failure::fail(what).rule(DEPLOY))
+    }
+
+    /// The latest deploy had replaced the services of these roles before it ended, whatever became of them.
+    ///
+    /// # Errors
+    /// Invalid when one of them was not started: then nothing is shown of a deploy that ends midway.
+    pub async fn had_replaced(&self, roles: &[&str]) -> Outcome {
+        let recorder = &self.world.recorder;
+        // The engine tells of starts in its own time.
+        let all = || async {
+            let steps = recorder.since(0);
+            let began = |event: &Event| started(&event.step) == Some(&Name::new("deploy"));
+            let latest = steps.iter().rposition(began).map_or(0, |at| at + 1);
+            let missing = roles.iter().find(|role| {
+                let of_role = |event: &Event| started(&event.step) == Some(&Name::new(**role));
+                !steps[latest..].iter().any(of_role)
+            });
+            missing.map_or(Ok(()), |role| {
+                Err(format!("{role} was not started by the latest deploy"))
+            })
+        };
+        wait::until("services to have been replaced", READY, all)
+            .await
+            .map_err(|timed_out| Failure::invalid(timed_out.to_string()))
     }
 
     async fn run_deploy(&self, roles: &[&str]) -> Result<Ran, Failure> {
@@ -300,15 +258,18 @@ impl Ops {
         Ok(())
     }
 
-    /// The box neither sees nor changes a container that is somebody else's.
+    /// The box neither sees nor changes a container that is somebody else's, and moves no name of an image that is.
     ///
     /// # Errors
     /// Fail if it does.
     pub async fn cannot_touch(&self, foreign: &Foreign) -> Outcome {
         let id = foreign.id();
+        let image = lock(&self.world.grant).broker.image.reference.clone();
         let lines = format!(
             "docker ps -aq --no-trunc | grep -q {id} && echo seen; \
              for verb in 'rm -f' kill stop restart; do docker $verb {id} >/dev/null 2>&1 && echo \"$verb\"; done; \
+             docker pull {image} 2>&1 | grep -q 'this ops box has not made: image' || echo pulled; \
+             echo | docker load 2>&1 | grep -q 'it is not for an ops box' || echo loaded; \
              docker container prune -f >/dev/null; docker network prune -f >/dev/null; \
              docker builder prune -af >/dev/null 2>&1 && echo pruned; docker inspect --format '{{{{.State.Status}}}}' {id}"
         );
@@ -322,91 +283,14 @@ impl Ops {
             ran.out
         )))
     }
-
-    /// Ends the registry: from now on nobody answers at its address.
-    ///
-    /// # Errors
-    /// Infra when the engine refuses.
-    pub async fn lose_registry(&self) -> Outcome {
-        match self.site()?.ops_box.registry_container() {
-            Some(container) => self.world.engine.remove_container(container).await.map_err(infra),
-            None => Err(Failure::invalid("there is no registry")),
-        }
-    }
-
-    /// Takes the containers that run now for the trial's services.
-    async fn adopt(&self) -> Outcome {
-        let (world, deploy) = (&self.world, self.deploy_of()?);
-        let lease = lock(&world.grant).lease.clone();
-        let labels = BTreeMap::from([(BOX_LABEL.to_owned(), lease)]);
-        let found = world.engine.containers_labelled(&labels).await.map_err(infra)?;
-        let mut running = BTreeMap::new();
-        for (id, labels) in found {
-            let Some((role, name)) = service_of(world, deploy, &labels) else {
-                continue;
-            };
-            let state = world.engine.inspect(&id).await.map_err(infra)?;
-            if state.status == Status::Running {
-                let service = &world.topology.services[&role];
-                let adopted = Running::adopted(&world.engine, &role, name.clone(), service, &id).await;
-                running.insert(name, adopted.map_err(infra)?);
-            }
-        }
-        let names: Vec<_> = running.keys().cloned().collect();
-        // All at once: who watches a service finds it again under its name.
-        *world.services.lock().await = running;
-        for name in names {
-            if lock(&self.site()?.watched).insert(name.clone()) {
-                health::watch_this(world, &name).await;
-            }
-        }
-        Ok(())
-    }
 }
 
-/// The role, and the name among the trial's containers, of a container with these labels.
-fn service_of(world: &World, deploy: &Deploy, labels: &BTreeMap<String, String>) -> Option<(Name, Name)> {
-    let role = deploy.role(labels.get(SERVICE)?, &world.topology)?;
-    let number = labels.get(NUMBER).map_or("1", String::as_str);
-    let name = if number == "1" {
-        role.clone()
-    } else {
-        Name::from(format!("{role}-{number}"))
-    };
-    Some((role, name))
-}
-
-/// Tells the ledger of starts and ends of deployed containers, as the engine tells them.
-async fn follow(world: std::sync::Weak<World>, mut events: impl futures::Stream<Item = EngineEvent> + Unpin) {
-    let mut signals = BTreeMap::<String, String>::new();
-    while let Some(event) = events.next().await {
-        let Some(world) = world.upgrade() else { return };
-        let ops = world.topology.ops.as_ref().and_then(|ops| ops.deploy.as_ref());
-        let Some((_, name)) = ops.and_then(|deploy| service_of(&world, deploy, &event.attributes)) else {
-            continue;
-        };
-        let (change, exit) = match event.action.as_str() {
-            "start" => ("started", None),
-            "kill" => {
-                let signal = event.attributes.get("signal").cloned().unwrap_or_default();
-                signals.insert(event.container, signal);
-                continue;
-            }
-            "die" => {
-                let change = match signals.remove(&event.container).as_deref() {
-                    Some("9" | "SIGKILL") => "killed",
-                    Some(_) => "stopped",
-                    None => "exited",
-                };
-                let exit = event
-                    .attributes
-                    .get("exitCode")
-                    .and_then(|code| code.parse().ok());
-                (change, exit)
-            }
-            _ => continue,
-        };
-        let change = change.to_owned();
-        world.note(None, Step::Container { name, change, exit });
+/// The script or container that this step tells the start of.
+fn started(step: &Step) -> Option<&Name> {
+    match step {
+        Step::Script { name, change, .. } | Step::Container { name, change, .. } if change == "started" => {
+            Some(name)
+        }
+        _ => None,
     }
 }

@@ -1,14 +1,14 @@
 //! Secrets that stand where they must not, in what a trial has recorded and left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use harness_model::event::Step;
-use harness_model::ops::secrets::{EXPOSED, Search};
+use harness_model::ops::secrets::{EXPOSED, Place, Search, Sighting, exposed, marked};
 use harness_runner::environment::Failure;
 use harness_runner::scenario::Outcome;
 use harness_stack::pool::LEASE_LABEL;
 
-use super::{Ops, infra};
+use super::{Ops, infra, judged};
 use crate::world::lock;
 
 /// How many files are searched by one command: their names have to fit into its arguments.
@@ -31,41 +31,86 @@ for file do
     esac
 done
 "#;
-/// What a secret in a record is replaced by begins with this.
-const MARK: &str = "<secret:";
 
 impl Ops {
     /// No secret stands in an argument, in what a script said, in a file that it has written and left or an object of the
-    /// store (unpacked, if it is an archive), or in an image of this trial: its history, its variables, its layers; as it
-    /// is, in base64 or percent-encoded.
+    /// store (unpacked, if it is an archive) or in their names, or in an image of this trial: its history, its variables,
+    /// its layers; as it is, in base64 or percent-encoded.
     ///
     /// # Errors
     /// Fail, rule `secret-exposed`, with every place.
     pub async fn shows_no_secret(&self) -> Outcome {
+        let found = exposed(&self.sightings().await?);
+        let events: Vec<_> = found.iter().flat_map(|finding| finding.events.clone()).collect();
+        judged(found).map_err(|failure| failure.shown_by(events))
+    }
+
+    /// Secrets stand in places that are described with these words, and are found in each.
+    ///
+    /// # Errors
+    /// Fail, rule `secret-exposed`, with the places in which none was found.
+    pub async fn shows_secrets(&self, places: &[&str]) -> Outcome {
+        let found = exposed(&self.sightings().await?);
+        let missed: Vec<_> = places
+            .iter()
+            .filter(|place| !found.iter().any(|finding| finding.what.contains(**place)))
+            .collect();
+        if missed.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<_> = found.into_iter().map(|finding| finding.what).collect();
+        let what = format!("secrets that stand {missed:?} were not found there, but: {found:#?}");
+        Err(Failure::fail(what).rule(EXPOSED))
+    }
+
+    /// Every place in which a secret stands.
+    async fn sightings(&self) -> Result<Vec<Sighting>, Failure> {
         let site = self.site()?;
-        let mut places = Vec::new();
-        let mut files = BTreeSet::new();
+        let mut seen = Vec::new();
+        let mut see = |secrets: Vec<String>, place, name: String, event| {
+            seen.extend(secrets.into_iter().map(|secret| Sighting {
+                secret,
+                place,
+                name: name.clone(),
+                event,
+            }));
+        };
+        let mut files = BTreeMap::new();
         for event in self.world.recorder.since(0) {
             match event.step {
-                Step::Process { argv, .. } if argv.iter().any(|argument| argument.contains(MARK)) => {
-                    places.push((event.n, format!("in the arguments of `{}`", argv.join(" "))));
+                Step::Process { argv, .. } => {
+                    let argv = argv.join(" ");
+                    see(
+                        marked(&argv),
+                        Place::Arguments,
+                        format!("`{argv}`"),
+                        Some(event.n),
+                    );
                 }
                 Step::File { path, .. } => {
-                    files.insert(path);
+                    see(marked(&path), Place::File, path.clone(), Some(event.n));
+                    files.insert(path, Place::File);
                 }
                 _ => {}
             }
         }
         for (name, said) in lock(&site.logs).iter() {
-            if let Some(line) = said.lines().find(|line| line.contains(MARK)) {
-                places.push((0, format!("in what the script {name} said: {line}")));
+            for line in said.lines() {
+                see(marked(line), Place::Log, format!("{name}: {line}"), None);
             }
         }
-        files.extend(self.objects().await?);
+        for object in self.objects().await? {
+            let name = site.redacted(&object);
+            see(marked(&name), Place::Object, name, None);
+            files.insert(object, Place::Object);
+        }
+        let paths: Vec<_> = files.keys().map(String::as_str).collect();
         for secret in &site.secrets {
             for (how, form) in secret.forms() {
-                for file in self.files_with(&form, &files).await? {
-                    places.push((0, format!("<secret:{}>{how} in the file {file}", secret.name())));
+                for file in self.files_with(&form, &paths).await? {
+                    let secrets = vec![format!("{}{how}", secret.name())];
+                    let place = files.get(&file).copied().unwrap_or(Place::File);
+                    see(secrets, place, site.redacted(&file), None);
                 }
             }
         }
@@ -76,22 +121,9 @@ impl Ops {
             let mut search = Search::new(&site.secrets);
             let read = engine.read_image(&image, |chunk| search.take(chunk));
             read.await.map_err(infra)?;
-            for secret in search.found() {
-                places.push((0, format!("<secret:{secret}> in the image {image}")));
-            }
+            see(search.found(), Place::Image, image, None);
         }
-        if places.is_empty() {
-            return Ok(());
-        }
-        let events: Vec<_> = places
-            .iter()
-            .map(|(event, _)| *event)
-            .filter(|event| *event > 0)
-            .collect();
-        let told: Vec<_> = places.into_iter().map(|(_, place)| place).collect();
-        Err(Failure::fail(format!("a secret stands {}", told.join("\n")))
-            .rule(EXPOSED)
-            .shown_by(events))
+        Ok(seen)
     }
 
     /// The files in which the object store keeps the bytes of its objects, older generations included.
@@ -105,12 +137,11 @@ impl Ops {
     }
 
     /// Those of the files that are there and have the text in them, unpacked if they are archives.
-    async fn files_with(&self, text: &str, files: &BTreeSet<String>) -> Result<Vec<String>, Failure> {
+    async fn files_with(&self, text: &str, files: &[&str]) -> Result<Vec<String>, Failure> {
         let (ops_box, env) = (
             &self.site()?.ops_box,
             BTreeMap::from([("WANTED".to_owned(), text.to_owned())]),
         );
-        let files: Vec<_> = files.iter().map(String::as_str).collect();
         let mut found = Vec::new();
         for some in files.chunks(FILES) {
             let mut command = vec!["bash", "-c", SEARCH, "search"];

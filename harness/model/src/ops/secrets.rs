@@ -1,10 +1,13 @@
 //! Secrets that stand where they must not.
 //!
-//! Rule `secret-exposed`: a secret is found in the arguments of a process, in a log, in a file or in what an image says
-//! of itself, as it is, in base64 or percent-encoded. A finding says which secret and where, and never what it is.
+//! Rule `secret-exposed`: a secret is found in the arguments of a process, in a log, in a file, in an object of a store or
+//! in an image, as it is, in base64 or percent-encoded. A finding says which secret and where, and never what it is.
 //!
-//! Which files may hold it (such as an option file that only its owner can read) is the caller's to know: it leaves them out.
+//! What is recorded as text has marks in the place of secrets ([`Secret::redact`]), and [`marked`] tells which; bytes are
+//! searched by [`Search`]. Which files may hold a secret (such as an option file that only its owner can read) is the
+//! caller's to know: it leaves them out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use memchr::memmem::Finder;
@@ -15,6 +18,8 @@ use crate::verdict::Finding;
 /// No secret is exposed.
 pub const EXPOSED: &str = "secret-exposed";
 
+/// What stands in the place of a secret begins with this, and ends with its name and `>`.
+const MARK: &str = "<secret:";
 /// A secret shorter than this is found everywhere by chance.
 const SHORTEST: usize = 8;
 
@@ -32,28 +37,32 @@ pub struct TooShort {
     name: String,
 }
 
-/// Where something was seen.
+/// Where a secret can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The arguments of a process.
     Arguments,
     /// A log.
     Log,
-    /// A file that was written.
+    /// A file that was written, or its name.
     File,
-    /// What an image says of itself: its variables, its history.
+    /// An object of a store, or its name.
+    Object,
+    /// An image: its variables, its history, its layers.
     Image,
 }
 
-/// A text that was seen.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
+/// A secret that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// What it is called, with how it is written there: as [`Search::found`] and [`marked`] say.
+    pub secret: String,
     /// What kind of place.
     pub place: Place,
-    /// Which one: a command's name, a path, a reference.
-    pub name: &'a str,
-    /// The text; bytes need not be UTF-8.
-    pub text: &'a [u8],
+    /// Which one: a command line, a log's name with the line, a path, an image's id. Without secrets.
+    pub name: String,
+    /// The ledger event that shows it, if one does.
+    pub event: Option<u64>,
 }
 
 impl fmt::Debug for Secret {
@@ -82,7 +91,7 @@ impl Secret {
 
     /// `text` with `<secret:NAME>` in every place of the secret.
     pub fn redact(&self, text: &str) -> String {
-        let mark = format!("<secret:{}>", self.name);
+        let mark = format!("{MARK}{}>", self.name);
         let forms = self.forms().into_iter();
         forms.fold(text.to_owned(), |text, (_, form)| text.replace(&form, &mark))
     }
@@ -181,50 +190,36 @@ fn percent(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
-/// Rule `secret-exposed`: where each of the secrets is seen.
-pub fn exposed(secrets: &[Secret], seen: &[Seen<'_>]) -> Vec<Finding> {
-    let hide = |text: &str| {
-        secrets
-            .iter()
-            .fold(text.to_owned(), |text, secret| secret.redact(&text))
-    };
-    let mut findings = Vec::new();
-    for Seen { place, name, text } in seen {
-        for secret in secrets {
-            let found = secret
-                .forms()
-                .into_iter()
-                .find_map(|(how, form)| Some((how, at(text, form.as_bytes())?)));
-            let Some((how, offset)) = found else {
-                continue;
-            };
-            let line = text[..offset].split(|byte| *byte == b'\n').count();
-            let name = hide(name);
-            let place = match place {
-                Place::Arguments => format!("in the arguments of {name}"),
-                Place::Log => format!("in log {name}, line {line}"),
-                Place::File => format!("in file {name}, line {line}"),
-                Place::Image => format!("in what image {name} says of itself"),
-            };
-            let what = format!("secret {} stands{how} {place}; expected it nowhere", secret.name);
-            findings.push(fail(EXPOSED, what));
-        }
-    }
-    findings
+/// The names of the secrets that stood in a text before they were redacted, each once, in order.
+pub fn marked(redacted: &str) -> Vec<String> {
+    let marks = redacted.split(MARK).skip(1);
+    let names = marks.filter_map(|rest| rest.split_once('>'));
+    let names: BTreeSet<_> = names.map(|(name, _)| name.to_owned()).collect();
+    names.into_iter().collect()
 }
 
-fn at(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    if wanted.is_empty() {
-        return None;
-    }
-    text.windows(wanted.len()).position(|window| window == wanted)
+/// Rule `secret-exposed`: where each of the secrets stands.
+pub fn exposed(seen: &[Sighting]) -> Vec<Finding> {
+    let each = seen.iter().map(|sighting| {
+        let Sighting { secret, name, .. } = sighting;
+        let place = match sighting.place {
+            Place::Arguments => "in the arguments of",
+            Place::Log => "in the log",
+            Place::File => "in the file",
+            Place::Object => "in the object",
+            Place::Image => "in the image",
+        };
+        let what = format!("secret {secret} stands {place} {name}; expected it nowhere");
+        fail(EXPOSED, what).shown_by(sighting.event)
+    });
+    each.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Search, Secret};
+    use super::{Search, Secret, marked};
 
     fn search(chunks: &[&[u8]]) -> Vec<String> {
         let secrets = [("db", "pass/word-1"), ("other", "hunter2hunter2")];
@@ -245,6 +240,20 @@ mod tests {
         // base64 of `x` and of a header in front of it is another text; of the value alone it is this.
         assert_eq!(search(&[b"cGFzcy93b3JkLTE="]), ["db in base64"]);
         assert!(search(&[b"pass/word-2", b"", b"hunter2"]).is_empty());
+    }
+
+    #[test]
+    fn marks_tell_which_secrets_stood_in_a_text() {
+        let secret = |name: &str, value: &str| Secret::new(name, value).unwrap();
+        let (db, other) = (secret("db", "pass/word-1"), secret("other", "hunter2hunter2"));
+        let redact = |text: &str| other.redact(&db.redact(text));
+        for (text, names) in [
+            ("x --password=pass/word-1 pass%2Fword-1", &["db"][..]),
+            ("hunter2hunter2pass/word-1", &["db", "other"]),
+            ("pass/word-2 <secret:", &[]),
+        ] {
+            assert_eq!(marked(&redact(text)), names, "{text}");
+        }
     }
 
     proptest! {

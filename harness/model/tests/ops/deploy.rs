@@ -259,6 +259,16 @@ fn what_runs_has_the_pinned_digest() {
     );
     let other = running("web", tag, "running", &[digest("web", A)]);
     cases.reject("no container", &digests(&merged, &other), 1);
+    let both = config(&[&pin("tags", A), &pin("web", A)]);
+    let put_back = |web: &str| {
+        let of = |name: &str, hex: &str| {
+            let image = digest(name, hex);
+            running(name, &image, "running", std::slice::from_ref(&image))
+        };
+        digests(&both, &[of("tags", A), of("web", web)].concat())
+    };
+    cases.accept("a failed deploy that was put back", &put_back(A));
+    cases.reject("a failed deploy that was put back in part", &put_back(B), 1);
     let mut on_demand = merged.clone();
     on_demand.services.get_mut("tags").unwrap().profiles = ["tools".to_owned()].into();
     cases.accept("none of a service of a profile", &digests(&on_demand, &other));

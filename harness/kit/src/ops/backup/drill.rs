@@ -11,10 +11,13 @@ use harness_stack::wait;
 use serde_json::{Value, json};
 
 use super::{Backups, Damage, damage};
-use crate::ops::{Ran, judged};
+use crate::ops::{Ran, infra, judged};
+use crate::world::lock;
 
 /// Longest time from a script's start to the point at which it is to be killed.
 const POINT: Duration = Duration::from_secs(30);
+/// The script's name in the topology.
+const DRILL: &str = "restore_drill";
 
 /// The current backup with its metadata changed by the scenario.
 pub struct Recounted<'a> {
@@ -28,7 +31,7 @@ impl Backups {
     /// # Errors
     /// Fail, rule `restore-equal`, if it does not pass; rule `drill-clean` if it leaves something.
     pub async fn drill(&self) -> Result<Value, Failure> {
-        let ran = self.script("restore_drill", &[]).await?;
+        let ran = self.script(DRILL, &[]).await?;
         self.passed(&ran).await
     }
 
@@ -37,7 +40,7 @@ impl Backups {
     /// # Errors
     /// As [`Backups::drill`], and fail if it says nothing.
     pub async fn long_drill(&self) -> Result<Value, Failure> {
-        let ran = self.script("restore_drill", &[]).await?;
+        let ran = self.script(DRILL, &[]).await?;
         let report = self.passed(&ran).await?;
         let told = |line: &str| line.contains(" INFO restoring: ") && line.contains(" MiB in ");
         if ran.out.lines().any(told) {
@@ -80,7 +83,7 @@ impl Backups {
         let mut said = BTreeMap::<&str, Vec<String>>::new();
         for damage in damages {
             self.shell(&damage.script(&dump, &metadata)).await?;
-            let ran = self.script("restore_drill", &[]).await?;
+            let ran = self.script(DRILL, &[]).await?;
             self.left_nothing().await?;
             if ran.code == 0 {
                 let what = format!(
@@ -159,7 +162,7 @@ impl Backups {
             "gsutil cat '{metadata}.good' | jq '{first} | .row_counts[$table] = 0' | gsutil -q cp - '{metadata}'"
         ))
         .await?;
-        let ran = self.script("restore_drill", &[]).await?;
+        let ran = self.script(DRILL, &[]).await?;
         self.left_nothing().await?;
         let said = "the metadata counts no row, <n> were restored";
         if ran.code != 0 && self.complaints(&ran)?.iter().any(|line| line.ends_with(said)) {
@@ -178,20 +181,40 @@ impl Backups {
     /// # Errors
     /// Invalid when it was over by then.
     pub async fn end_drill(&self, signal: &str) -> Outcome {
+        let kill = Box::pin(self.ops.signal(DRILL, signal));
+        self.ends_at_scratch(kill).await
+    }
+
+    /// The same with SIGKILL, which all that the script has started gets, too. Something must be left of it.
+    ///
+    /// # Errors
+    /// Invalid when it was over by then, or when nothing is left.
+    pub async fn kill_all_of_drill(&self) -> Outcome {
+        let kill = async {
+            let site = self.ops.site()?;
+            let run = lock(&site.latest).get(DRILL).cloned().unwrap_or_default();
+            site.ops_box.signal_all(&run, "KILL").await.map_err(infra)
+        };
+        self.ends_at_scratch(Box::pin(kill)).await?;
+        if self.ops.made_by_scripts().await?.is_empty() {
+            let what = "a drill was killed with all that it had started, and nothing is left of it";
+            return Err(Failure::invalid(what));
+        }
+        Ok(())
+    }
+
+    async fn ends_at_scratch(&self, kill: impl Future<Output = Outcome>) -> Outcome {
         let before = self.ops.made_by_scripts().await?;
-        self.ends_by(signal, "restore_drill", || async {
-            let now = self
-                .ops
-                .made_by_scripts()
-                .await
-                .map_err(|error| error.to_string())?;
-            if now.difference(&before).next().is_some() {
+        let point = || async {
+            let now = self.ops.made_by_scripts().await;
+            let now = now.map_err(|error| error.to_string())?;
+            if now.difference(&before).any(|made| made.starts_with("container ")) {
                 Ok(())
             } else {
                 Err("the drill has started no container".to_owned())
             }
-        })
-        .await
+        };
+        self.ends_by(DRILL, point, kill).await
     }
 
     /// Nothing is left of any drill: no container, no volume.
@@ -204,22 +227,26 @@ impl Backups {
 
     /// Starts a script, waits until a program of this name runs in the box, and sends the signal to the script.
     pub(super) async fn kill_when(&self, role: &str, program: &str, signal: &str) -> Outcome {
-        self.ends_by(signal, role, || async {
-            let ran = self
-                .ops
-                .shell(&format!("pgrep -x '{program}' >/dev/null"))
-                .await
-                .map_err(|error| error.to_string())?;
+        let point = || async {
+            let lines = format!("pgrep -x '{program}' >/dev/null");
+            let ran = self.ops.shell(&lines).await;
+            let ran = ran.map_err(|error| error.to_string())?;
             if ran.code == 0 {
                 Ok(())
             } else {
                 Err(format!("{program} does not run"))
             }
-        })
-        .await
+        };
+        let kill = Box::pin(self.ops.signal(role, signal));
+        self.ends_by(role, point, kill).await
     }
 
-    async fn ends_by<F>(&self, signal: &str, role: &str, point: impl Fn() -> F) -> Outcome
+    async fn ends_by<F>(
+        &self,
+        role: &str,
+        point: impl Fn() -> F,
+        kill: impl Future<Output = Outcome>,
+    ) -> Outcome
     where
         F: Future<Output = Result<(), String>>,
     {
@@ -228,14 +255,14 @@ impl Backups {
             wait::until(&awaited, POINT, &point)
                 .await
                 .map_err(|timed_out| Failure::invalid(timed_out.to_string()))?;
-            self.ops.signal(role, signal).await
+            kill.await
         };
-        let (ran, killed) = tokio::join!(self.script(role, &[]), kill);
+        let (ran, killed) = tokio::join!(Box::pin(self.script(role, &[])), kill);
         killed?;
         let ran = ran?;
         if ran.code == 0 {
             return Err(Failure::invalid(format!(
-                "the script {role} was over before SIG{signal} came:\n{}",
+                "the script {role} was over before it was killed:\n{}",
                 ran.out
             )));
         }
@@ -259,7 +286,7 @@ impl Recounted<'_> {
     /// Fail, rule `restore-equal`, if it passes.
     pub async fn drill_fails(&self) -> Outcome {
         self.recount().await?;
-        let ran = self.backups.script("restore_drill", &[]).await?;
+        let ran = self.backups.script(DRILL, &[]).await?;
         self.backups.left_nothing().await?;
         if ran.code != 0 {
             return Ok(());
