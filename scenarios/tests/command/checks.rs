@@ -21,28 +21,32 @@ case $(cat "$last") in
 esac
 "#;
 
-const BASE: &str = r#"{"name":"harness-no-such-project","services":{
+/// A platform of two services.
+pub(crate) const BASE: &str = r#"{"name":"harness-no-such-project","services":{
 "tags":{"image":"registry.test/app/tags:prod","ports":[{"target":80,"published":"8081","host_ip":"127.0.0.1","protocol":"tcp"}]},
 "web":{"image":"registry.test/app/web:prod","ports":[{"target":80,"published":"80","protocol":"tcp"}]}}}"#;
 
-struct Place {
-    site: Site,
+/// Files of a platform, and what is asked about them.
+pub(crate) struct Place {
+    pub(crate) site: Site,
+    /// The engine, if it is not the machine's own.
+    pub(crate) engine: Option<String>,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Site::new();
         let bin = site.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
         let docker = bin.join("docker");
         std::fs::write(&docker, COMPOSE).unwrap();
         std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let place = Self { site };
+        let place = Self { site, engine: None };
         place.write("base.yml", BASE);
         place
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.site.path().join(name), text).unwrap();
     }
 
@@ -52,6 +56,9 @@ impl Place {
         let path = format!("{}:/usr/bin:/bin", self.site.path().join("bin").display());
         let words: Vec<_> = std::iter::once("check").chain(args.split_whitespace()).collect();
         let mut command = self.site.command(&words);
+        if let Some(engine) = &self.engine {
+            command.env("DOCKER_HOST", engine);
+        }
         let output = command
             .env("PATH", path)
             .current_dir(self.site.path())
@@ -62,7 +69,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn expect(&self, args: &str, code: i32, parts: &[&str]) {
+    pub(crate) fn expect(&self, args: &str, code: i32, parts: &[&str]) {
         let output = self.check(args);
         assert_eq!(output.status.code(), Some(code), "{args}: {}", said(&output));
         // How wide a column is depends on the rules beside it.
@@ -88,7 +95,8 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn pins(tags: &str) -> String {
+/// The platform with this image for one service, and a pinned one for the other.
+pub(crate) fn pins(tags: &str) -> String {
     let web = format!("registry.test/app/web@sha256:{}", "b".repeat(64));
     BASE.replace("registry.test/app/tags:prod", tags)
         .replace("registry.test/app/web:prod", &web)

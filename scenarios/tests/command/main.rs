@@ -5,6 +5,7 @@
 
 mod checks;
 mod killed;
+mod platform;
 mod refused;
 mod seeded;
 mod stack;
