@@ -73,7 +73,7 @@ impl Content {
         }
         // One frame for most; a claim alone is not worth more memory.
         self.bytes
-            .reserve(frame.bytes.len() + 8 + (size as usize).min(1 << 20));
+            .reserve(frame.bytes.len() + 8 + (size as usize).min(1 << 16));
         self.bytes.extend_from_slice(frame.bytes);
         self.properties = Some(properties);
         Ok((size == 0).then(|| self.message(&[], settings)))

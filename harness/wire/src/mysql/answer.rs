@@ -143,7 +143,7 @@ impl Answers {
             (_, Some(ERR)) => None,
             (Next::Rows, Some(EOF)) if is_end(packet.length, capabilities) => Some(Done::read_end(payload)?),
             (Next::Rows, _) => {
-                answer.rows += 1;
+                answer.rows = answer.rows.saturating_add(1);
                 None
             }
             (Next::Columns(left), Some(_)) => {

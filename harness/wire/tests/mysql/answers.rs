@@ -134,6 +134,16 @@ fn several_results_are_one_answer() {
 }
 
 #[test]
+fn rows_that_cannot_be_counted_are_no_panic() {
+    let mut talk = Talk::opened(0, 0);
+    let most = [&b"\x00\xfe"[..], &[0xff; 8], &[0, 8, 0, 0, 0]].concat();
+    assert_eq!(
+        talk.answer(&query("CALL p()"), &[&most, &[1], COLUMN, &eof(0), ROW, &eof(0)]),
+        [db_ok(Verb::Other, u64::MAX, false)]
+    );
+}
+
+#[test]
 fn a_file_is_sent_between_request_and_answer() {
     let mut talk = Talk::opened(0, 0);
     talk.client(0, &query("LOAD DATA LOCAL INFILE 'f' INTO TABLE t"));
