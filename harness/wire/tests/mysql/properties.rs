@@ -1,66 +1,19 @@
-//! What holds for all bytes.
+//! What [`crate::mysql::check`] says holds for all bytes. `../../fuzz` looks further.
 
 use std::sync::LazyLock;
 
-use harness_wire::codec::{Codec as _, Direction};
+use harness_wire::codec::Direction;
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 
-use crate::support::{Chunks, Talk, capture, capture_names, codec, decode, greeting, login, ok, packet};
+use crate::mysql::{check, check_bytes, check_refused, codec};
+use crate::sessions::{Chunk, Random, cut, hear};
+use crate::support::{Talk, capture, capture_names, decode, greeting, login, ok, packet};
 
-static CAPTURES: LazyLock<Vec<(String, Chunks)>> = LazyLock::new(|| {
+static CAPTURES: LazyLock<Vec<(String, Vec<Chunk>)>> = LazyLock::new(|| {
     let named = |name: String| (name.clone(), capture(&name));
     capture_names().into_iter().map(named).collect()
 });
-
-const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
-
-/// The same bytes in other chunks: lengths are taken from `lengths` in turn; the order of directions stays.
-fn cut(chunks: &Chunks, lengths: &[usize]) -> Chunks {
-    let mut lengths = lengths.iter().cycle();
-    let mut cut = Chunks::new();
-    for (direction, bytes) in chunks {
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let (part, behind) = rest.split_at(rest.len().min(*lengths.next().unwrap()));
-            cut.push((*direction, part.to_vec()));
-            rest = behind;
-        }
-    }
-    cut
-}
-
-fn one_way(chunks: &Chunks, way: Direction) -> Vec<u8> {
-    let of_way = chunks.iter().filter(|(direction, _)| *direction == way);
-    of_way.flat_map(|(_, bytes)| bytes.iter().copied()).collect()
-}
-
-/// Pushes everything, as a tap does, and checks that no byte is lost, added or changed, except in the greeting.
-fn check_bytes(chunks: &Chunks) {
-    let mut codec = codec();
-    let mut out = Chunks::new();
-    for (direction, bytes) in chunks {
-        let mut units = Vec::new();
-        let failed = codec.push(*direction, bytes, &mut units).is_err();
-        assert!(units.iter().all(|unit| unit.bytes.len() <= 1 << 20));
-        out.extend(units.into_iter().map(|unit| (*direction, unit.bytes)));
-        if failed {
-            out.extend(BOTH.map(|direction| (direction, codec.leftover(direction))));
-        }
-    }
-    out.extend(BOTH.map(|direction| (direction, codec.leftover(direction))));
-    assert!(one_way(chunks, Direction::ToServer) == one_way(&out, Direction::ToServer));
-    let (came, went) = (
-        one_way(chunks, Direction::ToClient),
-        one_way(&out, Direction::ToClient),
-    );
-    assert_eq!(came.len(), went.len());
-    let changed: Vec<usize> = (0..came.len()).filter(|&at| came[at] != went[at]).collect();
-    let cleared = changed.iter().all(|&at| came[at] & went[at] == went[at]);
-    // The two bytes of the lower flags and the second one of the upper flags.
-    let near = changed.last().is_none_or(|last| last - changed[0] <= 6);
-    assert!(changed.len() <= 3 && cleared && near, "changed at {changed:?}");
-}
 
 fn direction() -> impl Strategy<Value = Direction> {
     prop_oneof![Just(Direction::ToServer), Just(Direction::ToClient)]
@@ -74,12 +27,12 @@ proptest! {
         let (name, chunks) = &CAPTURES[which % CAPTURES.len()];
         let cut = cut(chunks, &lengths);
         assert!(decode(&cut).unwrap() == decode(chunks).unwrap(), "{name} cut at {lengths:?}");
-        check_bytes(&cut);
+        check(&cut, &lengths);
     }
 
     #[test]
     fn arbitrary_bytes_are_taken(chunks in vec((direction(), vec(any::<u8>(), 0..200)), 0..10)) {
-        check_bytes(&chunks);
+        check(&chunks, &[1, 6]);
     }
 
     #[test]
@@ -94,7 +47,7 @@ proptest! {
             (Direction::ToClient, packet(2, &ok(0, 2))),
         ];
         chunks.extend(packets.iter().map(|(way, sequence, payload)| (*way, packet(*sequence, payload))));
-        check_bytes(&chunks);
+        check(&chunks, &[1, 6]);
     }
 
     #[test]
@@ -121,21 +74,8 @@ fn one_byte_at_a_time_is_enough() {
     }
 }
 
-/// SplitMix64, so that a failure comes back with its number.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound.max(1) as u64) as usize
-    }
-}
-
 /// Changes a few places: a byte, a run of bytes taken out, repeated, or a whole chunk.
-fn mutate(chunks: &mut Chunks, random: &mut Random) {
+fn mutate(chunks: &mut Vec<Chunk>, random: &mut Random) {
     for _ in 0..=random.below(4) {
         let which = random.below(chunks.len());
         let bytes = &mut chunks[which].1;
@@ -164,12 +104,34 @@ fn mutated_captures_are_taken() {
         let small: Vec<_> = CAPTURES.iter().filter(|(_, chunks)| chunks.len() < 200).collect();
         let mut chunks = small[random.below(small.len())].1.clone();
         mutate(&mut chunks, &mut random);
-        check_bytes(&chunks);
+        check(&chunks, &[1, 6]);
+        check_refused(&chunks);
         understood += usize::from(decode(&chunks).is_ok());
     }
     // The mutations have to reach both what is decoded and what is not.
     assert!(
         (200..1_800).contains(&understood),
         "{understood} of 2000 understood"
+    );
+}
+
+#[test]
+fn what_a_codec_may_not_do_is_noticed() {
+    let chunks = capture("cli-1");
+    let noticed = |wrong: fn(&mut Vec<(Direction, harness_wire::codec::Unit)>)| {
+        let mut heard = hear(codec(), &chunks);
+        wrong(&mut heard.units);
+        std::panic::catch_unwind(|| check_bytes(&chunks, &heard)).is_err()
+    };
+    assert!(!noticed(|_| ()));
+    assert!(noticed(|units| drop(units.pop())), "it lost a packet");
+    assert!(noticed(|units| units[1].1.bytes[4] ^= 1), "it changed the login");
+    assert!(
+        noticed(|units| units[0].1.bytes[4] |= 0x40),
+        "it set a bit of the greeting"
+    );
+    assert!(
+        noticed(|units| units.last_mut().unwrap().1.bytes[4] ^= 1),
+        "it changed the last packet"
     );
 }

@@ -1,47 +1,17 @@
 //! What the tests of the codec share.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use harness_model::event::{Step, Verb};
 use harness_model::name::Key;
 use harness_wire::codec::{Codec as _, Direction, Undecodable, Unit};
-use harness_wire::mysql::{KeysInHand, MySqlCodec};
+use harness_wire::mysql::MySqlCodec;
 
-/// Keys that are in hand in all tests.
-pub(crate) const KEYS: [&str; 8] = [
-    "-5",
-    "18446744073709551615",
-    "2",
-    "42",
-    "5000000000",
-    "7",
-    "72",
-    "pub-3",
-];
-
-struct Keys;
-
-impl KeysInHand for Keys {
-    fn matching(&self, values: &BTreeSet<String>) -> Vec<Key> {
-        KEYS.iter()
-            .filter(|key| values.contains(**key))
-            .map(Key::new)
-            .collect()
-    }
-}
-
-/// A codec for a service that has [`KEYS`] in hand.
-pub(crate) fn codec() -> MySqlCodec {
-    MySqlCodec::new(Arc::new(Keys))
-}
-
-/// Bytes as they came, one direction after the other.
-pub(crate) type Chunks = Vec<(Direction, Vec<u8>)>;
+use crate::mysql::{FORMAT, codec};
+use crate::sessions::Chunk;
 
 /// What a codec makes of `chunks`.
-pub(crate) fn decode(chunks: &Chunks) -> Result<Vec<(Direction, Unit)>, Undecodable> {
+pub(crate) fn decode(chunks: &[Chunk]) -> Result<Vec<(Direction, Unit)>, Undecodable> {
     let mut codec = codec();
     let mut done = Vec::new();
     for (direction, bytes) in chunks {
@@ -77,22 +47,11 @@ pub(crate) fn capture_names() -> Vec<String> {
     names
 }
 
-/// A capture: for each chunk `>` or `<`, its length (4 bytes, little-endian) and its bytes.
-pub(crate) fn capture(name: &str) -> Chunks {
+/// The reads of a capture.
+pub(crate) fn capture(name: &str) -> Vec<Chunk> {
     let bytes = std::fs::read(captures_folder().join(format!("{name}.cap"))).unwrap();
-    let mut rest = bytes.as_slice();
-    let mut chunks = Vec::new();
-    while let Some((head, behind)) = rest.split_first_chunk::<5>() {
-        let direction = match head[0] {
-            b'>' => Direction::ToServer,
-            b'<' => Direction::ToClient,
-            other => panic!("{name}: {other} is no direction"),
-        };
-        let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        chunks.push((direction, behind[..length].to_vec()));
-        rest = &behind[length..];
-    }
-    assert!(rest.is_empty(), "{name} ends within a chunk");
+    let chunks = FORMAT.read(&bytes);
+    assert!(FORMAT.write(&chunks) == bytes, "{name} is no capture");
     chunks
 }
 

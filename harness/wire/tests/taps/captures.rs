@@ -10,15 +10,9 @@ use harness_wire::codec::{Codec, Direction, Unit};
 use harness_wire::in_flight::InFlight;
 use proptest::prelude::*;
 
-use crate::support::{Chunk, captures, stream};
-
-fn options() -> AmqpOptions {
-    AmqpOptions {
-        key_paths: vec!["seq".into(), "report.seq".into()],
-        retry_header: "x-cleanapp-retry-count".into(),
-        ..AmqpOptions::default()
-    }
-}
+use crate::amqp::options;
+use crate::sessions::{BOTH, Chunk, cut, stream};
+use crate::support::captures;
 
 /// The units of a session, each with its direction.
 fn decode(chunks: &[Chunk], options: AmqpOptions) -> Vec<(Direction, Unit)> {
@@ -30,7 +24,7 @@ fn decode(chunks: &[Chunk], options: AmqpOptions) -> Vec<(Direction, Unit)> {
         codec.push(*direction, bytes, &mut units).unwrap();
         all.extend(units.into_iter().map(|unit| (*direction, unit)));
     }
-    for direction in [Direction::ToServer, Direction::ToClient] {
+    for direction in BOTH {
         assert!(
             codec.leftover(direction).is_empty(),
             "a session that ended well leaves nothing over"
@@ -96,7 +90,7 @@ fn kind(frame: &AMQPFrame, direction: Direction) -> Option<StepKind> {
 fn the_steps_are_those_that_another_decoder_finds() {
     for (name, chunks) in captures() {
         let units = decode(&chunks, options());
-        for direction in [Direction::ToServer, Direction::ToClient] {
+        for direction in BOTH {
             let bytes = stream(&chunks, direction);
             let (mut rest, mut expected) = (&bytes[..], Vec::new());
             while !rest.is_empty() {
@@ -220,7 +214,7 @@ fn every_settled_message_is_known() {
 fn only_the_virtual_host_is_rewritten() {
     for (name, chunks) in captures() {
         let as_is = decode(&chunks, options());
-        for direction in [Direction::ToServer, Direction::ToClient] {
+        for direction in BOTH {
             assert_eq!(passed(&as_is, direction), stream(&chunks, direction), "{name}");
         }
         let led = decode(
@@ -247,21 +241,6 @@ fn only_the_virtual_host_is_rewritten() {
             (Direction::ToServer, "elsewhere")
         );
     }
-}
-
-/// Cuts each chunk where `cuts` says, over and over.
-fn cut(chunks: &[Chunk], cuts: &[usize]) -> Vec<Chunk> {
-    let mut sizes = cuts.iter().copied().cycle();
-    let mut pieces = Vec::new();
-    for (direction, bytes) in chunks {
-        let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at(sizes.next().unwrap_or(1).min(rest.len()));
-            pieces.push((*direction, piece.to_vec()));
-            rest = after;
-        }
-    }
-    pieces
 }
 
 proptest! {

@@ -1,31 +1,16 @@
-//! Damaged sessions: whatever the bytes are, the codec does not panic and gives back every byte it was given.
+//! Damaged sessions: whatever the bytes are, what [`crate::amqp::check`] says holds. `../../fuzz` looks further.
 
-use harness_wire::amqp::{AmqpCodec, AmqpOptions};
-use harness_wire::codec::{Codec, Direction};
+use harness_wire::amqp::AmqpCodec;
+use harness_wire::codec::{Codec, Direction, Undecodable, Unit};
 use harness_wire::in_flight::InFlight;
 use proptest::prelude::*;
 
-use crate::support::{Chunk, captures};
+use crate::amqp::{check, check_bytes, options};
+use crate::sessions::{Chunk, Random, hear, heard_however_cut};
+use crate::support::captures;
 
 /// Rounds over all captures.
-const ROUNDS: u64 = 400;
-
-/// SplitMix64: small, and the same numbers everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end.max(1) as u64).unwrap()
-    }
-}
+const ROUNDS: u64 = 100;
 
 /// Damages a chunk in one of the ways that find most: single bits, interesting numbers, pieces lost, twice or moved.
 fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
@@ -48,42 +33,6 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// How often each byte occurs in each direction: channels may change places, bytes may not change.
-type Histogram = [[usize; 256]; 2];
-
-fn count(histogram: &mut Histogram, direction: Direction, bytes: &[u8]) {
-    for &byte in bytes {
-        histogram[usize::from(direction == Direction::ToClient)][usize::from(byte)] += 1;
-    }
-}
-
-fn check(chunks: &[Chunk]) {
-    let in_flight = InFlight::new();
-    let options = AmqpOptions {
-        key_paths: vec!["seq".into(), "report.seq".into()],
-        ..AmqpOptions::default()
-    };
-    let mut codec = AmqpCodec::new(options, in_flight.clone());
-    let (mut given, mut taken) = ([[0; 256]; 2], [[0; 256]; 2]);
-    let mut units = Vec::new();
-    for (direction, bytes) in chunks {
-        count(&mut given, *direction, bytes);
-        let pushed = codec.push(*direction, bytes, &mut units);
-        for unit in units.drain(..) {
-            count(&mut taken, *direction, &unit.bytes);
-        }
-        if pushed.is_err() {
-            break;
-        }
-    }
-    for direction in [Direction::ToServer, Direction::ToClient] {
-        count(&mut taken, direction, &codec.leftover(direction));
-    }
-    assert!(given == taken, "bytes were lost or invented");
-    drop(codec);
-    assert!(in_flight.is_empty());
-}
-
 #[test]
 fn damaged_sessions_are_passed_whole() {
     let captures = captures();
@@ -99,7 +48,7 @@ fn damaged_sessions_are_passed_whole() {
                 let victim = random.below(chunks.len());
                 damage(&mut chunks[victim].1, &mut random);
             }
-            check(&chunks);
+            check(&chunks, &[1 + random.below(40), 1 + random.below(900)]);
         }
     }
 }
@@ -118,7 +67,7 @@ proptest! {
         }
         let side = |client| if client { Direction::ToServer } else { Direction::ToClient };
         session.extend(chunks.into_iter().map(|(client, bytes)| (side(client), bytes)));
-        check(&session);
+        check(&session, &[1, 7]);
     }
 
     #[test]
@@ -136,6 +85,69 @@ proptest! {
             frame.push(0xCE);
             session.push((if client { Direction::ToServer } else { Direction::ToClient }, frame));
         }
-        check(&session);
+        check(&session, &[1, 7]);
     }
+}
+
+/// A codec that does something wrong to what the right one gives.
+struct Wrong {
+    codec: AmqpCodec,
+    wrong: fn(&mut Vec<Unit>),
+}
+
+impl Wrong {
+    fn new(wrong: fn(&mut Vec<Unit>)) -> Self {
+        let codec = AmqpCodec::new(options(), InFlight::new());
+        Self { codec, wrong }
+    }
+}
+
+impl Codec for Wrong {
+    fn push(&mut self, direction: Direction, bytes: &[u8], units: &mut Vec<Unit>) -> Result<(), Undecodable> {
+        let pushed = self.codec.push(direction, bytes, units);
+        (self.wrong)(units);
+        pushed
+    }
+
+    fn leftover(&mut self, direction: Direction) -> Vec<u8> {
+        self.codec.leftover(direction)
+    }
+}
+
+fn session() -> Vec<Chunk> {
+    let captures = captures().into_iter();
+    captures
+        .filter(|capture| capture.0 == "confirms")
+        .flat_map(|capture| capture.1)
+        .collect()
+}
+
+#[test]
+#[should_panic = "depends on where reads end"]
+fn a_codec_that_minds_where_reads_end_is_noticed() {
+    let all_at_once: fn(&mut Vec<Unit>) = |units| {
+        if units.len() > 1 {
+            units[1].step = None;
+        }
+    };
+    heard_however_cut(|| Wrong::new(all_at_once), &session(), &[1]);
+}
+
+#[test]
+#[should_panic = "bytes ToServer were lost, changed or moved"]
+fn a_codec_that_loses_a_unit_is_noticed() {
+    let chunks = session();
+    let heard = hear(
+        Wrong::new(|units| units.retain(|unit| unit.chan.is_some())),
+        &chunks,
+    );
+    check_bytes(&chunks, &heard);
+}
+
+#[test]
+#[should_panic = "were lost, changed or moved"]
+fn a_codec_that_moves_a_unit_within_its_channel_is_noticed() {
+    let chunks = session();
+    let heard = hear(Wrong::new(|units| units.reverse()), &chunks);
+    check_bytes(&chunks, &heard);
 }

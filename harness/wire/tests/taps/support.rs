@@ -14,6 +14,9 @@ use harness_wire::tap::{NewCodec, Tap, TapSpec};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::amqp::FORMAT;
+use crate::sessions::Chunk;
+
 /// Nothing here takes long; a test that waits for more than this has found a bug.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -24,9 +27,6 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("{what} takes longer than {DEADLINE:?}"))
 }
 
-/// One read of a recorded session.
-pub(crate) type Chunk = (Direction, Vec<u8>);
-
 /// The recorded sessions, by name: see `tests/captures/README.md`.
 pub(crate) fn captures() -> Vec<(String, Vec<Chunk>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
@@ -36,39 +36,14 @@ pub(crate) fn captures() -> Vec<(String, Vec<Chunk>)> {
         .collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "bin"));
     paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            (
-                path.file_stem().unwrap().to_str().unwrap().to_owned(),
-                chunks(&fs::read(path).unwrap()),
-            )
-        })
-        .collect()
+    paths.iter().map(|path| capture(path)).collect()
 }
 
-fn chunks(mut bytes: &[u8]) -> Vec<Chunk> {
-    let mut chunks = Vec::new();
-    while let Some((&[direction, a, b, c, d], rest)) = bytes.split_first_chunk::<5>() {
-        let (chunk, rest) = rest.split_at(u32::from_be_bytes([a, b, c, d]) as usize);
-        let direction = if direction == 0 {
-            Direction::ToServer
-        } else {
-            Direction::ToClient
-        };
-        chunks.push((direction, chunk.to_vec()));
-        bytes = rest;
-    }
-    chunks
-}
-
-/// The bytes of one direction of a session.
-pub(crate) fn stream(chunks: &[Chunk], direction: Direction) -> Vec<u8> {
-    chunks
-        .iter()
-        .filter(|chunk| chunk.0 == direction)
-        .flat_map(|chunk| chunk.1.clone())
-        .collect()
+fn capture(path: &Path) -> (String, Vec<Chunk>) {
+    let bytes = fs::read(path).unwrap();
+    let chunks = FORMAT.read(&bytes);
+    assert!(FORMAT.write(&chunks) == bytes, "{} is no capture", path.display());
+    (path.file_stem().unwrap().to_str().unwrap().to_owned(), chunks)
 }
 
 /// What a line of a toy protocol is.
