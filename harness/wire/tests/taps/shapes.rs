@@ -16,6 +16,7 @@ use crate::support::{backend, pair, read_lines, recorded, soon, tap};
 
 /// Longer than any test: what waits for it waits until the shape ends.
 const FOREVER: Shape = Shape {
+    towards: None,
     latency_ms: 3_600_000,
     jitter_ms: 0,
     bytes_per_second: 0,

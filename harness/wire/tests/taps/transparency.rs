@@ -170,6 +170,7 @@ async fn a_tap_changes_nothing() {
         .await;
         assert_eq!(tapped, direct, "{name}");
         let shape = Shape {
+            towards: None,
             latency_ms: 1,
             jitter_ms: 2,
             bytes_per_second: 0,
