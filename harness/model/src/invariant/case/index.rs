@@ -308,7 +308,14 @@ impl<'a> Index<'a> {
         let passed = self.passed(event);
         let arrived = passed.is_some();
         for tag in tags {
-            let Some(i) = self.channel(id).unsettled.remove(&tag) else {
+            let unsettled = &mut self.channel(id).unsettled;
+            // What did not arrive has settled nothing: a later one that covers the delivery does.
+            let found = if arrived {
+                unsettled.remove(&tag)
+            } else {
+                unsettled.get(&tag).copied()
+            };
+            let Some(i) = found else {
                 continue;
             };
             self.deliveries[i].settled = Some(Settled {

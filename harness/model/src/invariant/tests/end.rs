@@ -135,6 +135,9 @@ fn an_acknowledgement_that_is_owed() {
              acknowledged at #{ack}, but that frame was dropped"
         ),
     );
+    let mut covered = trial.clone();
+    covered.ack_all(&[delivery]);
+    assert_eq!(found(REST, &covered), [], "a later acknowledgement covers it");
     trial.cut("tags");
     assert!(found(REST, &trial).is_empty());
 }
