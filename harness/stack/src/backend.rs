@@ -25,8 +25,6 @@ pub const MANAGEMENT_PORT: u16 = 15672;
 pub const MYSQL_PORT: u16 = 3306;
 /// The administrator's name on both.
 const ADMIN: &str = "harness";
-/// Erlang's schedulers spin for a while before they sleep, which takes the processor from everybody else on a small machine.
-const NO_BUSY_WAIT: &str = "+sbwt none +sbwtdcpu none +sbwtdio none";
 /// Longest time from start to ready; a boot takes 7 s on two idle cores.
 pub const BOOT_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -140,10 +138,6 @@ pub fn launch_alone(
     labels: &BTreeMap<String, String>,
 ) -> Launch {
     let word = word(which);
-    let calm: &[(&str, &str)] = match which {
-        Backend::Broker => &[("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", NO_BUSY_WAIT)],
-        Backend::Database => &[],
-    };
     let variables: &[(&str, &str)] = match (which, image.ours) {
         (_, true) => &[("HARNESS_USER", ADMIN), ("HARNESS_PASSWORD", password)],
         (Backend::Broker, false) => &[
@@ -166,7 +160,6 @@ pub fn launch_alone(
         labels: labels.clone(),
         env: variables
             .iter()
-            .chain(calm)
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect(),
         command: command.iter().map(|&word| word.to_owned()).collect(),
