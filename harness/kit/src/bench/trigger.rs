@@ -93,16 +93,20 @@ pub(super) async fn measure(stack: &Stack, runs: u32) -> Result<Vec<Measure>, Fa
 async fn delivered(bench: &Bench, before: u64, count: u64) {
     loop {
         let seen = bench.recorder.len();
-        let found = bench.recorder.with(|events| {
-            let news = events.iter().rev().take_while(|event| event.n > before);
-            news.filter(|event| event.step.kind() == StepKind::Deliver)
-                .count() as u64
-        });
-        if found >= count {
+        if deliveries(bench, before) >= count {
             return;
         }
         bench.recorder.past(seen).await;
     }
+}
+
+/// The number of deliveries after event `before`.
+fn deliveries(bench: &Bench, before: u64) -> u64 {
+    bench.recorder.with(|events| {
+        let news = events.iter().rev().take_while(|event| event.n > before);
+        news.filter(|event| event.step.kind() == StepKind::Deliver)
+            .count() as u64
+    })
 }
 
 /// Fills the queue up, faults at ack `nth`, and gives how many acks more (or less) than `nth - 1` have reached the
@@ -124,7 +128,21 @@ async fn fault(
     let at = bench.tapped.clone();
     let consumer = tokio::spawn(async move { load::consume_until_cut(&at, QUEUE, PREFETCH).await });
     let fired = tokio::time::timeout(Duration::from_secs(30), gate.fired()).await;
-    fired.map_err(|_| Failure::invalid(format!("ack number {nth} never came; {} did", gate.count())))?;
+    if fired.is_err() {
+        let delivered = deliveries(bench, before);
+        let at = &bench.direct;
+        let mut messenger = Messenger::new(at.addr, &at.user, &at.password, &at.name);
+        let queue = match messenger.depth(QUEUE).await {
+            Ok(depth) => format!("{} ready and {} consumers", depth.ready, depth.consumers),
+            Err(error) => error.to_string(),
+        };
+        return Err(Failure::invalid(format!(
+            "ack number {nth} never came; {} did, of {delivered} deliveries; {missing} messages were added to {}; the queue \
+             has {queue}",
+            gate.count(),
+            *ready
+        )));
+    }
 
     let taken = delivered(bench, before, nth - 1 + u64::from(PREFETCH));
     tokio::time::timeout(Duration::from_secs(30), taken)

@@ -95,6 +95,7 @@ pub fn write(
             anchor: entry.anchor.clone(),
             doc: doc(&entry.scenario),
             again: entry.dir.to_string(),
+            alone: entries.len() == 1,
             folder: entry.dir.strip_prefix(&base).map_or_else(
                 |_| format!("file://{}", entry.dir),
                 |below| {

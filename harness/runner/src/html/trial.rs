@@ -34,6 +34,8 @@ pub(super) struct Place {
     pub(super) again: String,
     /// Where its folder is, seen from the page.
     pub(super) folder: String,
+    /// There is no other trial on the page.
+    pub(super) alone: bool,
 }
 
 /// Everything that the pictures of a trial need.
@@ -110,7 +112,7 @@ pub(super) fn section(source: &Source, place: &Place) -> Markup {
             @if !deaths.is_empty() { (died::of(&seen)) }
             @if !findings.is_empty() { (findings::of(&seen)) }
             @if well {
-                details { summary { "Timeline, reports, plots, topology, logs" } (pictures::of(&seen, place)) }
+                details open[place.alone] { summary { "Timeline, reports, plots, topology, logs" } (pictures::of(&seen, place)) }
             } @else { (pictures::of(&seen, place)) }
         }
     }
