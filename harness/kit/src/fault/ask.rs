@@ -344,7 +344,7 @@ impl Fault {
     pub fn times(mut self, count: u64) -> Self {
         match &mut self.what {
             What::Frames { limit, .. } | What::Kind(FaultKind::Upstream { limit, .. }) => {
-                *limit = Some(count)
+                *limit = Some(count);
             }
             What::Kind(_) => {}
         }

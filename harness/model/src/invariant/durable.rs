@@ -101,7 +101,7 @@ fn drift(case: &Case<'_>) -> Vec<Finding> {
             match after.get(name) {
                 None => told.push(format!("{what} {name} is gone at the end; it was: {was}")),
                 Some(is) if is != was => {
-                    told.push(format!("{what} {name} is {is} at the end; it was: {was}"))
+                    told.push(format!("{what} {name} is {is} at the end; it was: {was}"));
                 }
                 Some(_) => {}
             }

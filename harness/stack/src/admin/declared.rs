@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn an_export_in_words() {
-        let text = r##"{"rabbit_version": "4.0.5", "parameters": [],
+        let text = r#"{"rabbit_version": "4.0.5", "parameters": [],
             "policies": [{"name": "dlx", "pattern": "^q$", "apply-to": "queues", "priority": 0, "definition": {"b": 1, "a": 2}}],
             "exchanges": [{"name": "main", "type": "direct", "durable": true, "auto_delete": false, "internal": false, "arguments": {}}],
             "queues": [{"name": "q", "durable": true, "auto_delete": false, "arguments": {"x-queue-type": "classic"}}],
             "bindings": [{"source": "main", "destination": "q", "destination_type": "queue", "routing_key": "k", "arguments": {}},
-                         {"source": "main", "destination": "q", "destination_type": "queue", "routing_key": "", "arguments": {"x-match": "all"}}]}"##;
+                         {"source": "main", "destination": "q", "destination_type": "queue", "routing_key": "", "arguments": {"x-match": "all"}}]}"#;
         let declared = parse(text).unwrap();
         assert_eq!(
             declared.exchanges["main"],
