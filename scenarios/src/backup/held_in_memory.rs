@@ -11,6 +11,7 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
     run
 )
 .setup(&[Setup::Box])
+.budget(secs(200))
 .done();
 
 async fn run(cx: &mut Cx) -> Outcome {

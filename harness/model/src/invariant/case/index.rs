@@ -305,6 +305,10 @@ impl<'a> Index<'a> {
     }
 
     fn settle(&mut self, event: &'a Event, id: (u32, u16), how: How, tags: impl Iterator<Item = u64>) {
+        if self.channel(id).end.is_some() {
+            // It has crossed the other side's close on the way: nobody reads it any more.
+            return;
+        }
         let passed = self.passed(event);
         let arrived = passed.is_some();
         for tag in tags {

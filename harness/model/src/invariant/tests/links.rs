@@ -376,3 +376,29 @@ fn what_goes_past_the_topology_may_be_transient() {
     });
     assert!(found(DURABLE, &trial).is_empty());
 }
+
+#[test]
+fn an_acknowledgement_that_crosses_the_broker_s_close_settles_nothing() {
+    for (closed, findings) in [(false, 1), (true, 0)] {
+        let mut trial = Trial::new();
+        tagged(&mut trial, 1);
+        let delivery = trial.deliver("analysis", 1);
+        if closed {
+            trial.on(
+                "analyzer",
+                Step::AmqpClosed {
+                    by: Side::Server,
+                    code: 320,
+                    text: String::new(),
+                },
+            );
+        }
+        trial.query("analyzer", Verb::Begin, &[], true);
+        trial.query("analyzer", Verb::Insert, &[1], true);
+        trial.ack(delivery);
+        trial.query("analyzer", Verb::Commit, &[], false);
+        trial.rows(1);
+        announced(&mut trial, 1);
+        assert_eq!(found(ACK, &trial).len(), findings, "closed: {closed}");
+    }
+}
