@@ -5,12 +5,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harness_model::event::{Event, FaultChange, Step};
+use harness_model::event::{Event, Fate, FaultChange, Step};
 use harness_model::name::{Key, Name};
 use harness_stack::client::HARNESS;
 
 /// A channel of a service.
 type Channel = (u32, u16);
+
+/// A delivery that an acknowledgement or a rejection has settled.
+#[derive(Debug)]
+struct Settlement {
+    channel: Channel,
+    tag: u64,
+    queue: Name,
+    key: Option<Key>,
+    /// It is the one that settled this key in this queue.
+    first: bool,
+}
 
 /// The state after some events.
 #[derive(Debug, Default)]
@@ -27,6 +38,8 @@ pub(crate) struct Tracker {
     /// Channels that are closed. The broker may still send what it had under way, and has it back already.
     closed: BTreeSet<Channel>,
     settled: BTreeMap<Name, BTreeSet<Key>>,
+    /// What each event has settled: a fault may still lose its frame.
+    settlements: BTreeMap<u64, Vec<Settlement>>,
     /// By exchange and routing key.
     published: BTreeMap<(String, String), BTreeSet<Key>>,
 }
@@ -73,6 +86,11 @@ impl Tracker {
                 }
             }
             Step::Inject { .. } | Step::Publish { .. } | Step::Container { .. } => self.stirred = event.at,
+            Step::Released {
+                event,
+                fate: Fate::Dropped | Fate::Cut,
+                ..
+            } => self.unsettle(*event),
             _ => {}
         }
         let (Some(svc), Some(conn)) = (&event.svc, event.conn) else {
@@ -100,13 +118,13 @@ impl Tracker {
             Step::Ack { covers } => {
                 self.moves += 1;
                 for covered in covers {
-                    self.settle(channel, covered.tag, true);
+                    self.settle(event.n, channel, covered.tag, true);
                 }
             }
             Step::Nack { covers, requeue } => {
                 self.moves += 1;
                 for covered in covers {
-                    self.settle(channel, covered.tag, !requeue);
+                    self.settle(event.n, channel, covered.tag, !requeue);
                 }
             }
             Step::Publish { message, .. } => {
@@ -133,12 +151,42 @@ impl Tracker {
         }
     }
 
-    fn settle(&mut self, channel: Channel, tag: u64, done: bool) {
+    fn settle(&mut self, by: u64, channel: Channel, tag: u64, done: bool) {
         let delivery = self.unacked.get_mut(&channel).and_then(|tags| tags.remove(&tag));
-        if let Some((queue, Some(key))) = delivery
-            && done
-        {
-            self.settled.entry(queue).or_default().insert(key);
+        let Some((queue, key)) = delivery else { return };
+        let first = match &key {
+            Some(key) if done => self.settled.entry(queue.clone()).or_default().insert(key.clone()),
+            _ => false,
+        };
+        self.settlements.entry(by).or_default().push(Settlement {
+            channel,
+            tag,
+            queue,
+            key,
+            first,
+        });
+    }
+
+    /// The frame of an event has not gone on, so it has settled nothing.
+    fn unsettle(&mut self, by: u64) {
+        for settlement in self.settlements.remove(&by).unwrap_or_default() {
+            let Settlement {
+                channel,
+                tag,
+                queue,
+                key,
+                first,
+            } = settlement;
+            if let Some(key) = &key
+                && first
+                && let Some(keys) = self.settled.get_mut(&queue)
+            {
+                keys.remove(key);
+            }
+            // Of a channel or a connection that has ended the broker has everything back.
+            if let Some(tags) = self.unacked.get_mut(&channel) {
+                tags.insert(tag, (queue, key));
+            }
         }
     }
 
@@ -165,7 +213,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::Tracker;
-    use harness_model::event::{Backend, Covered, Ending, Event, FaultChange, Message, Side, Step};
+    use harness_model::event::{Backend, Covered, Ending, Event, Fate, FaultChange, Message, Side, Step};
     use harness_model::name::{Key, Name};
 
     fn event(n: u64, svc: &str, step: Step) -> Event {
@@ -196,6 +244,15 @@ mod tests {
                 message,
             },
         )
+    }
+
+    fn unlinked(n: u64, step: Step) -> Event {
+        Event {
+            svc: None,
+            conn: None,
+            chan: None,
+            ..event(n, "", step)
+        }
     }
 
     fn covers(tag: u64) -> Vec<Covered> {
@@ -233,6 +290,24 @@ mod tests {
             how: Ending::Rst,
         };
         tracker.take(&event(6, "analyzer", ended));
+        assert!(tracker.unacked().is_empty());
+    }
+
+    #[test]
+    fn a_settlement_that_a_fault_loses_settles_nothing() {
+        let (queue, mut tracker) = (Name::new("q"), Tracker::default());
+        let released = |n, event, fate| {
+            let fault = "lose".into();
+            unlinked(n, Step::Released { fault, event, fate })
+        };
+        tracker.take(&deliver(1, "analyzer", 1, "7"));
+        tracker.take(&event(2, "analyzer", Step::Ack { covers: covers(1) }));
+        tracker.take(&released(3, 2, Fate::Dropped));
+        assert!(!tracker.is_settled(&queue, &Key::new("7")));
+        assert_eq!(tracker.unacked(), [(queue.clone(), Some(Key::new("7")))]);
+        tracker.take(&event(4, "analyzer", Step::Ack { covers: covers(1) }));
+        tracker.take(&released(5, 4, Fate::Forwarded));
+        assert!(tracker.is_settled(&queue, &Key::new("7")));
         assert!(tracker.unacked().is_empty());
     }
 

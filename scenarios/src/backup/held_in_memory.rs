@@ -11,14 +11,13 @@ pub(crate) const SCENARIO: harness::Scenario = scenario!(
     run
 )
 .setup(&[Setup::Box])
-.budget(secs(200))
 .done();
 
 async fn run(cx: &mut Cx) -> Outcome {
     let backups = cx
         .backups()?
         .with_script("backup", "../ops/wrong/backup-holds-all.sh")?;
-    backups.load("million.sql").await?;
+    backups.load("large.sql").await?;
     backups.make().await?;
     backups.is_larger_than(MEMORY).await?;
     backups.limit_memory(MEMORY).await?;
