@@ -6,8 +6,8 @@
 //! 0.80 with a pool of two threads.)
 //!
 //! The thread steps back behind those whom it serves. Where they leave the processor to it, it is as quick as before;
-//! where they do not, it interrupts nobody for a single frame, and finds more of them to move at once. (On the same two
-//! cores, 256 in flight: nine readings gave 0.94 of the direct throughput on average, three without it 0.82.)
+//! where they do not, it interrupts nobody for a single frame, and finds more of them to move at once. (On two cores, 256
+//! in flight: 0.94 of the direct throughput on average of 16 readings with 2 to 10 steps, 0.80 of 6 without.)
 
 use std::io;
 use std::thread;
