@@ -176,10 +176,11 @@ pub async fn consume(at: &At, queue: &str, count: usize, window: u16) -> Result<
 }
 
 /// Consumes and acks until the connection is cut: what a trigger on acks interrupts.
-pub async fn consume_until_cut(at: &At, queue: &str, window: u16) {
-    let Ok((connection, channel)) = amqp(at).await else {
-        return;
-    };
+///
+/// # Errors
+/// How it was cut, or why it did not come so far.
+pub async fn consume_until_cut(at: &At, queue: &str, window: u16) -> Result<(), LoadError> {
+    let (connection, channel) = amqp(at).await?;
     let work = async {
         channel.basic_qos(window, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
@@ -191,9 +192,9 @@ pub async fn consume_until_cut(at: &At, queue: &str, window: u16) {
         }
         Ok::<_, lapin::Error>(())
     };
-    // That it ends in an error is what it is for.
-    drop(within("consume", work).await);
+    let ended = within("consume", work).await;
     drop(connection);
+    ended
 }
 
 /// Publishes `count` messages one at a time and tells how long each took to be confirmed.

@@ -32,15 +32,13 @@ impl TapThread {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         // Nobody joins it: the last to let go of it may be one of its own tasks.
-        thread::Builder::new()
-            .name("taps".into())
-            .spawn(move || {
-                // On Linux this is about the calling thread alone.
-                if let Err(error) = rustix::process::nice(NICE) {
-                    tracing::debug!(%error, "the taps do not step back");
-                }
-                drop(runtime.block_on(stopped));
-            })?;
+        thread::Builder::new().name("taps".into()).spawn(move || {
+            // On Linux this is about the calling thread alone.
+            if let Err(error) = rustix::process::nice(NICE) {
+                tracing::debug!(%error, "the taps do not step back");
+            }
+            drop(runtime.block_on(stopped));
+        })?;
         Ok(Self { handle, _stop: stop })
     }
 

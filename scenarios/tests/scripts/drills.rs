@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::store::Store;
 use crate::{Said, ops, run};
 
-/// Keeps its containers and volumes as files, and sends the signal to the drill when it is called for `POINT`.
+/// Keeps its containers and volumes as files, and sends the signal to the drill when it is called for `POINT`. It is removing
+/// its container already if there is a file `going`, and never does if that is a folder.
 const DOCKER: &str = r#"#!/usr/bin/env bash
 here=$(dirname "$0")
 case "$*" in *' -e SELECT 1') exit 0 ;; esac
@@ -16,10 +17,20 @@ if [ "$1 $2" = "$POINT" ]; then kill -"$SIGNAL" "$(cat "$here/pid")"; fi
 case "$1 $2" in
     'ps '*) ! [ -e "$here/container" ] || echo c ;;
     'run '*) touch "$here/container" ;;
-    'rm '*) rm "$here/container" ;;
+    'rm '*)
+        if [ -e "$here/going" ]; then echo 'No such container: c' >&2; exit 1; fi
+        rm "$here/container"
+        ;;
     'volume ls') ! [ -e "$here/volume" ] || echo v ;;
     'volume create') touch "$here/volume" ;;
-    'volume rm') rm "$here/volume" ;;
+    'volume rm')
+        if [ -e "$here/going" ]; then
+            echo 'remove v: volume is in use' >&2
+            rm "$here/going" && rm "$here/container"
+            exit 1
+        fi
+        rm "$here/volume"
+        ;;
     'exec '*) cat >/dev/null; exit 1 ;;
     *) exit 64 ;;
 esac
@@ -121,4 +132,40 @@ fn a_drill_that_is_killed_with_its_guard_leaves_its_things_to_the_next_one() {
         said.error
     );
     assert_eq!(left(&store), [""; 0]);
+}
+
+#[test]
+fn a_drill_waits_for_what_the_engine_is_removing_already_and_says_so_if_that_stays() {
+    let source = format!(". '{}'; ", ops("backup/restore_drill.sh").display());
+    let left_behind = || {
+        let store = place();
+        for made in ["container", "volume"] {
+            std::fs::write(store.path().join(".bin").join(made), "").unwrap();
+        }
+        store
+    };
+    let store = left_behind();
+    std::fs::write(store.path().join(".bin/going"), "").unwrap();
+    let said = drill(&store, &format!("{source} main"), "0", "run -d");
+    assert_eq!(said.error, "", "{}", said.out);
+    assert!(said.out.contains("INFO restore drill begins"), "{}", said.out);
+    assert_eq!(left(&store), [""; 0]);
+
+    let store = left_behind();
+    std::fs::create_dir(store.path().join(".bin/going")).unwrap();
+    let said = drill(
+        &store,
+        &format!("{source} REMOVED_SECONDS=0; main"),
+        "0",
+        "run -d",
+    );
+    assert_eq!(said.code, Some(1), "{}{}", said.out, said.error);
+    assert!(
+        said.error
+            .contains("No such container: c\nremove v: volume is in use"),
+        "{}",
+        said.error
+    );
+    assert!(!said.out.contains("begins"), "{}", said.out);
+    assert_eq!(left(&store), ["container", "volume"]);
 }

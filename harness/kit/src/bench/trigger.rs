@@ -35,6 +35,8 @@ const PREFETCH: u16 = 16;
 const LAST: u64 = 40;
 /// The queue.
 const QUEUE: &str = "exact";
+/// Longest time from the first delivery to the ack that is waited for.
+const FIRE_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest time for the queue's count to settle; after a restart a quorum queue elects its leader first.
 const COUNT_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -126,9 +128,22 @@ async fn fault(
     let before = bench.recorder.len();
     let gate = bench.recorder.arm("bench".into(), trigger);
     let at = bench.tapped.clone();
-    let consumer = tokio::spawn(async move { load::consume_until_cut(&at, QUEUE, PREFETCH).await });
-    let fired = tokio::time::timeout(Duration::from_secs(30), gate.fired()).await;
-    if fired.is_err() {
+    let mut consumer = tokio::spawn(async move { load::consume_until_cut(&at, QUEUE, PREFETCH).await });
+    let fired = async {
+        tokio::select! {
+            biased;
+            _ = gate.fired() => Ok(()),
+            ended = &mut consumer => Err(match ended {
+                Ok(Ok(())) => "the consumer was cancelled".to_owned(),
+                Ok(Err(error)) => format!("the consumer ended: {error}"),
+                Err(error) => format!("the consumer ended: {error}"),
+            }),
+        }
+    };
+    let fired = tokio::time::timeout(FIRE_DEADLINE, fired)
+        .await
+        .unwrap_or_else(|_| Err(format!("the consumer waits, after {FIRE_DEADLINE:?}")));
+    if let Err(why) = fired {
         let delivered = deliveries(bench, before);
         let at = &bench.direct;
         let mut messenger = Messenger::new(at.addr, &at.user, &at.password, &at.name);
@@ -137,8 +152,8 @@ async fn fault(
             Err(error) => error.to_string(),
         };
         return Err(Failure::invalid(format!(
-            "ack number {nth} never came; {} did, of {delivered} deliveries; {missing} messages were added to {}; the queue \
-             has {queue}",
+            "ack number {nth} never came; {} did, of {delivered} deliveries; {why}; {missing} messages were added to {}; the \
+             queue has {queue}",
             gate.count(),
             *ready
         )));
