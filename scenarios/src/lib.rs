@@ -101,6 +101,7 @@ catalogue! {
         closed,
         confirm_lost,
         cut,
+        deaf,
         deliveries_late,
         deliveries_reordered,
         delivery_lost,
@@ -109,6 +110,7 @@ catalogue! {
         half_open,
         half_open_database,
         late,
+        mute,
         narrow,
         sliced,
     }

@@ -64,6 +64,7 @@ const WAYS: [&str; 30] = [
     "cut-link fin",
     "cut-link rst",
     "cut-link half-open",
+    "cut-link half-open one-way",
     "cut-link silent",
     "shape-link latency",
     "shape-link jitter",
@@ -103,6 +104,7 @@ fn ways(what: &FaultKind) -> Vec<&'static str> {
             Cut::Fin => "cut-link fin",
             Cut::Rst => "cut-link rst",
             Cut::HalfOpen => "cut-link half-open",
+            Cut::HalfOpenToService | Cut::HalfOpenFromService => "cut-link half-open one-way",
             Cut::Silent => "cut-link silent",
         }],
         FaultKind::ShapeLink { shape, .. } => [

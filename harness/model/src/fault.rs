@@ -49,6 +49,11 @@ pub enum Cut {
     Rst,
     /// Nothing ends, but no byte passes any more, on old connections and on new ones, until it is healed.
     HalfOpen,
+    /// The same in one direction: nothing comes to the service any more, what it sends passes. A new dial succeeds after
+    /// healing only, for a handshake needs both directions.
+    HalfOpenToService,
+    /// The same in the other direction: nothing that the service sends passes, what is sent to it does.
+    HalfOpenFromService,
     /// Nothing ends for the service, but its open connections are dead for good: no byte comes, and nobody reads what it
     /// sends, as when a firewall has forgotten them. The backend has lost them; a new dial succeeds at once.
     Silent,
@@ -137,7 +142,7 @@ pub enum FaultKind {
         /// The service.
         service: Name,
     },
-    /// One service's connections to a backend are cut; a new dial succeeds at once or, with `HalfOpen`, after healing.
+    /// One service's connections to a backend are cut; a new dial succeeds at once or, if it is half-open, after healing.
     CutLink {
         /// The service.
         service: Name,
@@ -361,6 +366,23 @@ impl std::fmt::Display for Misbehaviour {
     }
 }
 
+impl Cut {
+    /// Whether nothing ends by it, and bytes pass again, old ones included, when it is healed.
+    pub fn is_half_open(self) -> bool {
+        self.stops(Side::Client) || self.stops(Side::Server)
+    }
+
+    /// Whether it ends nothing, and keeps what is sent towards this side.
+    pub fn stops(self, towards: Side) -> bool {
+        match self {
+            Self::HalfOpen => towards != Side::Tap,
+            Self::HalfOpenToService => towards == Side::Client,
+            Self::HalfOpenFromService => towards == Side::Server,
+            Self::Fin | Self::Rst | Self::Silent => false,
+        }
+    }
+}
+
 impl std::fmt::Display for FaultKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -377,6 +399,8 @@ impl std::fmt::Display for FaultKind {
                     Cut::Fin => "FIN",
                     Cut::Rst => "RST",
                     Cut::HalfOpen => "half-open",
+                    Cut::HalfOpenToService => "half-open to the service",
+                    Cut::HalfOpenFromService => "half-open from the service",
                     Cut::Silent => "silence",
                 };
                 write!(f, "{how} on the link from {service} to the {}", word(*backend))

@@ -33,6 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::connection::Connection;
+use self::outlet::Frozen;
 use self::shape::Shapes;
 pub use self::shape::Shaping;
 use crate::codec::Codec;
@@ -110,7 +111,7 @@ impl Tap {
             _placeholder: placeholder,
             listener: Some(listener),
             probe: None,
-            frozen: watch::Sender::new(false),
+            frozen: watch::Sender::new(Frozen::default()),
             connections: JoinSet::new(),
             kills: BTreeMap::new(),
             open: Arc::clone(&open),
@@ -151,13 +152,14 @@ impl Tap {
     ///
     /// A reset overtakes what its receiver has not read yet, as it does without a tap: what was forwarded the moment
     /// before may have no effect. After [`Cut::HalfOpen`] nothing is closed and new connections are accepted, but no
-    /// byte passes until [`Tap::heal`], after which everything goes on where it stopped. After [`Cut::Silent`] the backend
+    /// byte passes until [`Tap::heal`], after which everything goes on where it stopped; there are two that are the same in
+    /// one direction. After [`Cut::Silent`] the backend
     /// has lost the connections, and their clients learn nothing of it.
     pub async fn cut(&self, how: Cut) -> usize {
         self.ask(|done| Command::Cut(how, done)).await.unwrap_or(0)
     }
 
-    /// Ends a [`Cut::HalfOpen`].
+    /// Ends what is half open: see [`Cut::is_half_open`].
     pub async fn heal(&self) {
         self.ask(Command::Heal).await;
     }
@@ -208,7 +210,7 @@ struct Actor {
     listener: Option<TcpListener>,
     /// Waits for the backend to answer, after a dial failed.
     probe: Option<JoinHandle<()>>,
-    frozen: watch::Sender<bool>,
+    frozen: watch::Sender<Frozen>,
     connections: JoinSet<u32>,
     kills: BTreeMap<u32, watch::Sender<Option<Cut>>>,
     open: Arc<AtomicUsize>,
@@ -280,7 +282,7 @@ impl Actor {
                 let _ = done.send(cut);
             }
             Command::Heal(done) => {
-                self.frozen.send_replace(false);
+                self.frozen.send_replace(Frozen::default());
                 let _ = done.send(());
             }
             Command::Close(_) => unreachable!("closing ends the loop"),
@@ -320,8 +322,8 @@ impl Actor {
     }
 
     async fn cut(&mut self, how: Cut) -> usize {
-        if how == Cut::HalfOpen {
-            self.frozen.send_replace(true);
+        if how.is_half_open() {
+            self.frozen.send_modify(|frozen| frozen.add(how));
             return self.open.load(Ordering::Relaxed);
         }
         let mut cut = 0;

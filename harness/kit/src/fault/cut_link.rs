@@ -1,6 +1,6 @@
 //! The connections of one service to one backend are cut, by its tap.
 //!
-//! Inject: FIN, RST, or nothing passes any more. Bit: at least one connection was cut (half-open: or none can pass).
+//! Inject: FIN, RST, or nothing passes any more, in one direction or both. Bit: at least one connection was cut.
 //! Heal: half-open links pass again; after FIN and RST there is nothing to undo. Healed: the service has connected
 //! again, or its old connections carry bytes again.
 
@@ -53,7 +53,7 @@ impl Act for CutLink {
     fn heal<'a>(&'a self, scene: &'a Scene) -> BoxFuture<'a, Proof> {
         async {
             let (world, service) = (&scene.world, &self.service);
-            if self.how == Cut::HalfOpen {
+            if self.how.is_half_open() {
                 world.tap(service, self.backend)?.heal().await;
                 return Ok("bytes pass again".to_owned());
             }
@@ -67,7 +67,7 @@ impl Act for CutLink {
         let on_it = scene.held().is_some_and(|event| {
             event.svc.as_ref() == Some(&self.service) && event.step.link() == Some(self.backend)
         });
-        if on_it && self.how != Cut::HalfOpen {
+        if on_it && !self.how.is_half_open() {
             Fate::Cut
         } else {
             Fate::Forwarded

@@ -10,7 +10,7 @@
 //! counted either, until a little after its healing.
 
 use crate::event::Backend;
-use crate::fault::{Cut, FaultKind, FrameAction};
+use crate::fault::{FaultKind, FrameAction};
 use crate::name::Name;
 use crate::verdict::{Finding, Kind};
 
@@ -124,7 +124,7 @@ fn given(case: &Case<'_>, service: &Name, from: Moment, to: Moment) -> usize {
 fn late(case: &Case<'_>, dial: &Connection<'_>) -> bool {
     case.touching(dial.svc).any(|outage| {
         let slow = match outage.what {
-            Some(FaultKind::CutLink { how, .. }) => *how == Cut::HalfOpen,
+            Some(FaultKind::CutLink { how, .. }) => how.is_half_open(),
             Some(FaultKind::Frames { does, .. }) => {
                 matches!(does, FrameAction::Delay(_) | FrameAction::Reorder)
             }

@@ -165,7 +165,7 @@ fn shown(case: &Case<'_>, what: &FaultKind, from: u64) -> Option<String> {
             let wanted = match how {
                 Cut::Fin => Ending::Fin,
                 Cut::Rst | Cut::Silent => Ending::Rst,
-                Cut::HalfOpen => return None,
+                Cut::HalfOpen | Cut::HalfOpenToService | Cut::HalfOpenFromService => return None,
             };
             let cut = case.events().filter(|event| event.n >= from && event.svc.as_ref() == Some(service)).any(|event| {
                 matches!(&event.step, Step::Disconnect { to, by: Side::Tap, how } if to == backend && *how == wanted)

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::outlet::thaw;
+use super::outlet::{Frozen, thaw};
 use super::pump::Pipe;
 use super::shape::View;
 use super::{DIAL_DEADLINE, TapSpec, socket};
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     spec: Arc<TapSpec>,
     upstream: SocketAddr,
     link: Link,
-    frozen: watch::Receiver<bool>,
+    frozen: watch::Receiver<Frozen>,
     shapes: View,
     killed: watch::Receiver<Option<Cut>>,
     unreachable: mpsc::Sender<SocketAddr>,
@@ -57,7 +57,7 @@ impl Connection {
     pub(super) fn new(
         spec: Arc<TapSpec>,
         upstream: SocketAddr,
-        frozen: watch::Receiver<bool>,
+        frozen: watch::Receiver<Frozen>,
         shapes: View,
         killed: watch::Receiver<Option<Cut>>,
         unreachable: mpsc::Sender<SocketAddr>,
@@ -146,7 +146,7 @@ impl Connection {
                 self.disconnected(Side::Tap, Ending::Fin);
                 self.say_goodbye(vec![client, server]).await;
             }
-            Err(End::Cut(Cut::Rst | Cut::HalfOpen)) => {
+            Err(End::Cut(Cut::Rst | Cut::HalfOpen | Cut::HalfOpenToService | Cut::HalfOpenFromService)) => {
                 self.disconnected(Side::Tap, Ending::Rst);
                 socket::reset(client);
                 socket::reset(server);
@@ -172,7 +172,7 @@ impl Connection {
     }
 
     async fn dial(&self) -> io::Result<TcpStream> {
-        thaw(&self.frozen).await;
+        thaw(&self.frozen, &[Side::Client, Side::Server]).await;
         let dial = TcpStream::connect(self.upstream);
         tokio::time::timeout(DIAL_DEADLINE, dial)
             .await

@@ -4,26 +4,52 @@ use std::io::ErrorKind;
 use std::net::Shutdown;
 
 use harness_model::event::Side;
+use harness_model::fault::Cut;
 use socket2::SockRef;
 use tokio::net::tcp::WriteHalf;
 use tokio::sync::watch;
 
 use super::connection::End;
 
-/// A socket that is written to unless its tap is frozen.
+/// Towards whom no byte passes on a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Frozen {
+    client: bool,
+    server: bool,
+}
+
+impl Frozen {
+    /// Adds what a cut stops.
+    pub(super) fn add(&mut self, cut: Cut) {
+        self.client |= cut.stops(Side::Client);
+        self.server |= cut.stops(Side::Server);
+    }
+
+    pub(super) fn towards(self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client,
+            Side::Server => self.server,
+            Side::Tap => false,
+        }
+    }
+}
+
+/// A socket that is written to unless its tap is frozen towards it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outlet<'a> {
     pub(super) to: &'a WriteHalf<'a>,
-    pub(super) frozen: &'a watch::Receiver<bool>,
+    pub(super) frozen: &'a watch::Receiver<Frozen>,
     /// Whose socket it is.
     pub(super) side: Side,
 }
 
-/// Resolves as soon as bytes may pass.
-pub(super) async fn thaw(frozen: &watch::Receiver<bool>) {
-    if *frozen.borrow() {
+/// Resolves as soon as bytes may pass towards these sides.
+pub(super) async fn thaw(frozen: &watch::Receiver<Frozen>, towards: &[Side]) {
+    let passes = |frozen: &Frozen| !towards.iter().any(|side| frozen.towards(*side));
+    let now = passes(&frozen.borrow());
+    if !now {
         // An error means that the tap is gone; then the connection is about to be dropped, too.
-        drop(frozen.clone().wait_for(|frozen| !frozen).await);
+        drop(frozen.clone().wait_for(passes).await);
     }
 }
 
@@ -47,13 +73,14 @@ impl Outlet<'_> {
         while !out.is_empty() {
             let frozen = {
                 let frozen = self.frozen.borrow();
-                if !*frozen {
+                let frozen_here = frozen.towards(self.side);
+                if !frozen_here {
                     self.write_some(out)?;
                 }
-                *frozen
+                frozen_here
             };
             if frozen {
-                thaw(self.frozen).await;
+                thaw(self.frozen, &[self.side]).await;
             } else if !out.is_empty() {
                 self.writable().await;
             }

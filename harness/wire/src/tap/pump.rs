@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::TapSpec;
 use super::connection::End;
 use super::line::Line;
-use super::outlet::{Outlet, thaw};
+use super::outlet::{Frozen, Outlet, thaw};
 use super::shape::{Shaper, View};
 use crate::clock::Clock;
 use crate::codec::{Codec, Direction, Unit};
@@ -29,7 +29,7 @@ const KEEP: usize = 1024 * 1024;
 pub(super) struct Pipe<'a> {
     spec: &'a TapSpec,
     link: &'a Link,
-    frozen: watch::Receiver<bool>,
+    frozen: watch::Receiver<Frozen>,
     shapes: View,
     codec: Mutex<Box<dyn Codec>>,
     /// Whether the codec has given up, so that bytes pass unread.
@@ -67,7 +67,7 @@ impl<'a> Pipe<'a> {
     pub(super) fn new(
         spec: &'a TapSpec,
         link: &'a Link,
-        frozen: watch::Receiver<bool>,
+        frozen: watch::Receiver<Frozen>,
         shapes: View,
     ) -> Self {
         Self {
@@ -172,7 +172,7 @@ impl Lane<'_, '_> {
         self.flush_codec().await?;
         self.out.append(&mut self.late);
         self.write().await?;
-        thaw(&self.pipe.frozen).await;
+        thaw(&self.pipe.frozen, &[self.outlet.side]).await;
         let step = Step::Disconnect {
             to: self.pipe.spec.backend,
             by: self.source(),
@@ -181,7 +181,7 @@ impl Lane<'_, '_> {
         self.pipe.spec.recorder.step(self.pipe.link, step);
         self.pipe.ended(self.source()).send_replace(true);
         self.line.empty().await;
-        thaw(&self.pipe.frozen).await;
+        thaw(&self.pipe.frozen, &[self.outlet.side]).await;
         Ok(())
     }
 
@@ -241,11 +241,11 @@ impl Lane<'_, '_> {
         if taken > 0 {
             return Ok(taken);
         }
-        thaw(&self.pipe.frozen).await;
+        thaw(&self.pipe.frozen, &[self.outlet.side]).await;
         let recorded = {
             // While this guard lives nobody can freeze the tap, so that no event is recorded whose bytes do not pass.
             let frozen = self.pipe.frozen.borrow();
-            if *frozen {
+            if frozen.towards(self.outlet.side) {
                 return Ok(0);
             }
             let recorded = self.pipe.spec.recorder.record(self.pipe.link, units);
@@ -353,13 +353,14 @@ impl Lane<'_, '_> {
         while !self.out.is_empty() {
             let frozen = {
                 let frozen = self.pipe.frozen.borrow();
-                if !*frozen {
+                let frozen_here = frozen.towards(self.outlet.side);
+                if !frozen_here {
                     self.write_some()?;
                 }
-                *frozen
+                frozen_here
             };
             if frozen {
-                thaw(&self.pipe.frozen).await;
+                thaw(&self.pipe.frozen, &[self.outlet.side]).await;
             } else if !self.out.is_empty() {
                 self.unless_reset(self.outlet.writable()).await?;
             }

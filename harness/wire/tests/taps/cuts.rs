@@ -136,6 +136,49 @@ async fn nothing_passes_half_open_and_everything_after_healing() {
 }
 
 #[tokio::test]
+async fn half_open_in_one_direction_the_other_passes_and_nobody_can_dial() {
+    for (how, towards) in [
+        (Cut::HalfOpenToService, Side::Client),
+        (Cut::HalfOpenFromService, Side::Server),
+    ] {
+        let (listener, addr) = backend().await;
+        let recorder = Recorder::in_memory();
+        let tap = tap(addr, &recorder);
+        let (client, server) = established(1, &listener, tap.addr()).await.pop().unwrap();
+        assert_eq!(tap.cut(how).await, 1);
+        let (mut stopped, mut passing) = match towards {
+            Side::Client => (server, client),
+            _ => (client, server),
+        };
+        let before = recorder.len();
+        stopped.write_all(b"kept\n").await.unwrap();
+        passing.write_all(b"passes\n").await.unwrap();
+        let mut line = [0; 7];
+        soon("what passes", stopped.read_exact(&mut line)).await.unwrap();
+        assert_eq!(&line, b"passes\n");
+        assert_eq!(recorder.len(), before + 1, "what is kept is not recorded");
+        // A dial needs both directions.
+        let mut late = soon("dialling", TcpStream::connect(tap.addr())).await.unwrap();
+        late.write_all(b"late\n").await.unwrap();
+        assert_eq!(
+            passing.try_read(&mut [0; 64]).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+
+        tap.heal().await;
+        let mut line = [0; 5];
+        soon("what was kept", passing.read_exact(&mut line))
+            .await
+            .unwrap();
+        assert_eq!(&line, b"kept\n");
+        let (mut far, _) = soon("the new client", listener.accept()).await.unwrap();
+        soon("its line", far.read_exact(&mut line)).await.unwrap();
+        assert_eq!(&line, b"late\n");
+        tap.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_silent_cut_is_noticed_by_the_backend_only() {
     let (listener, addr) = backend().await;
     let recorder = Recorder::in_memory();

@@ -153,8 +153,9 @@ fn disconnected(said: &Said<'_, '_>) -> Vec<Loss> {
 fn frozen(said: &Said<'_, '_>) -> Vec<Loss> {
     let broker = connections(said, Backend::Broker);
     let half_open = said.case.outages().iter().filter_map(|outage| {
-        let cut = matches!(outage.what, Some(FaultKind::CutLink { service, backend: Backend::Broker, how: Cut::HalfOpen })
-            if service == said.service);
+        // Where only its own bytes are lost, it hears the broker until that has missed it and ends the connection.
+        let cut = matches!(outage.what, Some(FaultKind::CutLink { service, backend: Backend::Broker, how })
+            if service == said.service && how.stops(Side::Client));
         Some((outage.bitten.filter(|_| cut)?, outage.healed))
     });
     half_open

@@ -184,6 +184,15 @@ fn a_dead_link_may_take_three_heartbeats() {
         (story(Cut::HalfOpen, 33_900), story(Cut::HalfOpen, 34_100)),
         (0, 1)
     );
+    assert_eq!(
+        (
+            story(Cut::HalfOpenToService, 33_900),
+            story(Cut::HalfOpenToService, 34_100)
+        ),
+        (0, 1)
+    );
+    // It hears heartbeats for as long as the broker waits for its own.
+    assert_eq!(story(Cut::HalfOpenFromService, 34_100), 0);
     // A reset is seen at once.
     assert_eq!((story(Cut::Rst, 100), story(Cut::Silent, 7_100)), (0, 0));
 }
