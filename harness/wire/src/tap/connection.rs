@@ -212,7 +212,17 @@ impl Connection {
         let (mut server_read, server_write) = server.split();
         let to_server = pipe.lane(Direction::ToServer, &mut client_read, &server_write);
         let to_client = pipe.lane(Direction::ToClient, &mut server_read, &client_write);
-        tokio::try_join!(to_server.pump(), to_client.pump()).map(|_| ())
+        let moved = tokio::try_join!(to_server.pump(), to_client.pump()).map(|_| ());
+        if let Err(End::Reset(by)) = moved {
+            // A reset is one of the things that do not pass while nothing does.
+            let other = if by == Side::Client {
+                Side::Server
+            } else {
+                Side::Client
+            };
+            thaw(&self.frozen, &[other]).await;
+        }
+        moved
     }
 
     /// Leaves a client alone with a connection that leads nowhere, until it gives it up, and records that.

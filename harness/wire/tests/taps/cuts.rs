@@ -179,6 +179,44 @@ async fn half_open_in_one_direction_the_other_passes_and_nobody_can_dial() {
 }
 
 #[tokio::test]
+async fn a_reset_passes_where_bytes_do_and_after_healing_elsewhere() {
+    let (listener, addr) = backend().await;
+    let recorder = Recorder::in_memory();
+    let tap = tap(addr, &recorder);
+    let mut pairs = established(3, &listener, tap.addr()).await;
+    tap.cut(Cut::HalfOpenToService).await;
+    let (mut client, server) = pairs.pop().unwrap();
+    server.set_zero_linger().unwrap();
+    drop(server);
+    let (gone, mut server) = pairs.pop().unwrap();
+    gone.set_zero_linger().unwrap();
+    drop(gone);
+    assert_eq!(end(&mut server).await, Err(io::ErrorKind::ConnectionReset));
+    // What passes later shows that the tap has had time for both.
+    let (mut asking, mut server) = pairs.pop().unwrap();
+    asking.write_all(b"hello\n").await.unwrap();
+    soon("a line", server.read_exact(&mut [0; 6])).await.unwrap();
+    assert_eq!(
+        client.try_read(&mut [0; 64]).unwrap_err().kind(),
+        io::ErrorKind::WouldBlock
+    );
+    let reset = |by| Step::Disconnect {
+        to: Backend::Broker,
+        by,
+        how: Ending::Rst,
+    };
+    let resets = || {
+        let of = |by| recorder.with(|events| events.iter().filter(|event| event.step == reset(by)).count());
+        (of(Side::Client), of(Side::Server))
+    };
+    assert_eq!(resets(), (1, 0));
+    tap.heal().await;
+    assert_eq!(end(&mut client).await, Err(io::ErrorKind::ConnectionReset));
+    assert_eq!(resets(), (1, 1));
+    tap.close().await;
+}
+
+#[tokio::test]
 async fn a_silent_cut_is_noticed_by_the_backend_only() {
     let (listener, addr) = backend().await;
     let recorder = Recorder::in_memory();
