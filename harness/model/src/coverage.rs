@@ -51,7 +51,7 @@ const FAULTS: [&str; 24] = [
 ];
 
 /// The ways of those kinds that have several, as [`ways`] words them.
-const WAYS: [&str; 30] = [
+const WAYS: [&str; 31] = [
     "kill broker",
     "kill database",
     "kill service",

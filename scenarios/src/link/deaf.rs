@@ -16,7 +16,7 @@ async fn run(cx: &mut Cx) -> Outcome {
         cut("analyzer", Backend::Broker, Cut::HalfOpenToService).when(nth(5, deliver().by("analyzer"))),
     )?;
     let reports = pipeline.inject(reports(20)).await?;
-    deaf.bitten().await?;
+    let deaf = deaf.bitten().await?;
     pipeline
         .until(nth(1, hang_up().by("analyzer").to(Backend::Broker)), secs(60))
         .await?;

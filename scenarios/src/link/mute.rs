@@ -16,7 +16,7 @@ async fn run(cx: &mut Cx) -> Outcome {
         cut("renderer", Backend::Broker, Cut::HalfOpenFromService).when(nth(5, deliver().by("renderer"))),
     )?;
     let reports = pipeline.inject(reports(20)).await?;
-    mute.bitten().await?;
+    let mute = mute.bitten().await?;
     pipeline
         .until(nth(1, hang_up().by("renderer").to(Backend::Broker)), secs(60))
         .await?;
