@@ -7,7 +7,9 @@
 //!
 //! The thread steps back behind those whom it serves. Where they leave the processor to it, it is as quick as before;
 //! where they do not, it interrupts nobody for a single frame, and finds more of them to move at once. (On two cores, 256
-//! in flight: 0.94 of the direct throughput on average of 16 readings with 2 to 10 steps, 0.80 of 6 without.)
+//! in flight: 0.94 of the direct throughput on average of 16 readings with 2 to 10 steps, 0.80 of 6 without.
+//! Eight sessions of a database that wait for each answer gain nothing by it, and may lose: 0.56 in one reading with 5
+//! steps, 0.65 in one without.)
 
 use std::io;
 use std::thread;
