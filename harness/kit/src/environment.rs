@@ -219,6 +219,7 @@ impl Environment for Stack {
         );
         let end = collect::end_state(world).await?;
         let mut logs = collect::logs(world).await;
+        logs.extend(lock(&world.log).backend_logs.clone());
         if let Some(site) = world.ops.get() {
             logs.extend(lock(&site.logs).clone());
         }

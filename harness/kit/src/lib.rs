@@ -31,6 +31,7 @@
 
 mod bars;
 pub mod bench;
+mod came_back;
 mod collect;
 pub mod commands;
 pub mod cx;

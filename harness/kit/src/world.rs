@@ -27,6 +27,7 @@ use harness_wire::tap::{Shaping, Tap};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex as AsyncMutex, RwLock};
 
+use crate::came_back;
 use crate::fault::Armed;
 use crate::ops::site::Site;
 use crate::tracker::Tracker;
@@ -87,6 +88,8 @@ pub(crate) struct Log {
     pub(crate) source_before: BTreeMap<u64, String>,
     /// What the broker held before a service was started.
     pub(crate) declared_before: Option<Declared>,
+    /// Logs of backends that are of interest.
+    pub(crate) backend_logs: BTreeMap<String, String>,
     pub(crate) next_seq: u64,
     pub(crate) messages: u64,
     pub(crate) bodies: Sha256,
@@ -205,6 +208,9 @@ impl World {
                 Backend::Broker => grant.broker = info,
                 Backend::Database => grant.database = info,
             }
+        }
+        if which == Backend::Broker {
+            came_back::mend(self).await?;
         }
         for tap in self.taps_to(which) {
             tap.backend_up(upstream)

@@ -281,6 +281,22 @@ pub enum Step {
         /// The binding key.
         key: String,
     },
+    /// `queue.unbind`.
+    Unbind {
+        /// The queue.
+        queue: Name,
+        /// The exchange.
+        exchange: Name,
+        /// The binding key.
+        key: String,
+    },
+    /// `queue.delete` or `exchange.delete`.
+    Delete {
+        /// `queue` or `exchange`.
+        what: String,
+        /// Its name.
+        name: Name,
+    },
     /// `basic.consume-ok`, with what was asked for.
     Consume {
         /// The queue.

@@ -3,11 +3,12 @@
 //! The runner fills it, the store keeps it, `recheck` reads it back. Invariants get nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::StepKind;
+use crate::event::{Event, Step, StepKind};
 use crate::fault::FaultPlan;
 use crate::ledger::Ledger;
 use crate::name::{Key, Name};
@@ -138,6 +139,55 @@ pub struct Binding {
     pub arguments: String,
 }
 
+impl Declared {
+    /// The bindings that `now` lacks, though both of their ends are there as they were, and that none of these events has
+    /// taken away. A broker that comes back without them has lost them by itself.
+    pub fn lost<'a>(&'a self, now: &'a Self, events: &[Event]) -> Vec<&'a Binding> {
+        let stands = |binding: &&Binding| {
+            let same = |had: &BTreeMap<Name, String>, has: &BTreeMap<Name, String>, name| {
+                had.get(name).is_some_and(|facts| has.get(name) == Some(facts))
+            };
+            same(&self.exchanges, &now.exchanges, &binding.source)
+                && same(&self.queues, &now.queues, &binding.to)
+        };
+        self.bindings
+            .difference(&now.bindings)
+            .filter(stands)
+            .filter(|binding| !events.iter().any(|event| binding.is_undone_by(&event.step)))
+            .collect()
+    }
+}
+
+impl Binding {
+    /// Whether this step takes the binding away: by itself, or with one of its ends.
+    pub fn is_undone_by(&self, step: &Step) -> bool {
+        match step {
+            Step::Unbind { queue, exchange, key } => {
+                (queue, exchange, key) == (&self.to, &self.source, &self.key)
+            }
+            Step::Delete { what, name } if what == "queue" => *name == self.to,
+            Step::Delete { name, .. } => *name == self.source,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            source,
+            to,
+            key,
+            arguments,
+        } = self;
+        write!(f, "the binding of {to} to exchange {source} by \"{key}\"")?;
+        if arguments.is_empty() {
+            return Ok(());
+        }
+        write!(f, " with {arguments}")
+    }
+}
+
 /// One row of the analysis table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnalysisRow {
@@ -209,4 +259,79 @@ pub struct Evidence {
     pub ledger: Ledger,
     /// What is left.
     pub end: EndState,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Binding, Declared};
+    use crate::event::{Event, Step};
+
+    fn declared() -> Declared {
+        let binding = Binding {
+            source: "x".into(),
+            to: "q".into(),
+            key: "k".into(),
+            arguments: String::new(),
+        };
+        Declared {
+            exchanges: [("x".into(), "direct".to_owned())].into(),
+            queues: [("q".into(), "quorum".to_owned())].into(),
+            bindings: [binding].into(),
+            ..Declared::default()
+        }
+    }
+
+    fn event(step: Step) -> Event {
+        Event {
+            n: 1,
+            at: 1,
+            svc: Some("tags".into()),
+            conn: Some(1),
+            chan: Some(1),
+            step,
+        }
+    }
+
+    fn unbind(key: &str) -> Step {
+        Step::Unbind {
+            queue: "q".into(),
+            exchange: "x".into(),
+            key: key.to_owned(),
+        }
+    }
+
+    fn delete(what: &str, name: &str) -> Step {
+        Step::Delete {
+            what: what.to_owned(),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn a_binding_that_nobody_has_taken_away_is_lost() {
+        let before = declared();
+        let mut now = declared();
+        assert!(before.lost(&now, &[]).is_empty());
+        now.bindings.clear();
+        let others = [unbind("other"), delete("queue", "x"), delete("exchange", "q")].map(event);
+        assert_eq!(before.lost(&now, &others).len(), 1);
+        for step in [unbind("k"), delete("queue", "q"), delete("exchange", "x")] {
+            assert!(before.lost(&now, &[event(step.clone())]).is_empty(), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_binding_without_its_ends_is_not_what_was_lost() {
+        let before = declared();
+        for change in [
+            (|now| now.queues.clear()) as fn(&mut Declared),
+            |now| now.exchanges.clear(),
+            |now| drop(now.queues.insert("q".into(), "classic".to_owned())),
+        ] {
+            let mut now = declared();
+            now.bindings.clear();
+            change(&mut now);
+            assert!(before.lost(&now, &[]).is_empty(), "{now:?}");
+        }
+    }
 }

@@ -99,48 +99,63 @@ fn drift(case: &Case<'_>) -> Vec<Finding> {
     ] {
         for (name, was) in before {
             match after.get(name) {
-                None => told.push(format!("{what} {name} is gone at the end; it was: {was}")),
+                None => {
+                    let gone = format!("{what} {name} is gone at the end; it was: {was}");
+                    told.push(undone(case, gone, |step| {
+                        matches!(step, Step::Delete { what: deleted, name: of } if deleted == what && of == name)
+                    }));
+                }
                 Some(is) if is != was => {
-                    told.push(format!("{what} {name} is {is} at the end; it was: {was}"));
+                    told.push((format!("{what} {name} is {is} at the end; it was: {was}"), None));
                 }
                 Some(_) => {}
             }
         }
     }
     let gone = before.bindings.difference(&after.bindings);
-    told.extend(gone.map(|binding| format!("{} is gone at the end", bound(binding))));
+    told.extend(gone.map(|binding| {
+        undone(case, format!("{binding} is gone at the end"), |step| {
+            binding.is_undone_by(step)
+        })
+    }));
     let named = |binding: &&Binding| {
         before.exchanges.contains_key(&binding.source)
             || before.queues.contains_key(&binding.to)
             || before.exchanges.contains_key(&binding.to)
     };
     let come = after.bindings.difference(&before.bindings).filter(named);
-    told.extend(come.map(|binding| format!("{} has come, which the topology does not have", bound(binding))));
+    told.extend(come.map(|binding| {
+        (
+            format!("{binding} has come, which the topology does not have"),
+            None,
+        )
+    }));
     let policies = after
         .policies
         .iter()
         .filter(|(name, _)| !before.policies.contains_key(*name));
-    told.extend(
-        policies.map(|(name, is)| format!("policy {name} has come, which the topology does not have: {is}")),
-    );
+    told.extend(policies.map(|(name, is)| {
+        let what = format!("policy {name} has come, which the topology does not have: {is}");
+        (what, None)
+    }));
     told.into_iter()
-        .map(|what| Finding::new(Kind::Fail, ID, what))
+        .map(|(what, by)| Finding::new(Kind::Fail, ID, what).shown_by(by))
         .collect()
 }
 
-fn bound(binding: &Binding) -> String {
-    let Binding {
-        source,
-        to,
-        key,
-        arguments,
-    } = binding;
-    let with = if arguments.is_empty() {
-        String::new()
-    } else {
-        format!(" with {arguments}")
-    };
-    format!("the binding of {to} to exchange {source} by \"{key}\"{with}")
+/// What is gone, with the last event on a link that has undone it, if there is one.
+fn undone(case: &Case<'_>, gone: String, undoes: impl Fn(&Step) -> bool) -> (String, Option<u64>) {
+    let by = case.events().filter(|event| undoes(&event.step)).last();
+    match by {
+        Some(event) => {
+            let who = event.svc.as_ref().map_or("somebody", |svc| svc);
+            (
+                format!("{gone}; {who} has undone it at #{}", event.n),
+                Some(event.n),
+            )
+        }
+        None => (gone, None),
+    }
 }
 
 fn queues<'a>(case: &Case<'a>) -> BTreeSet<&'a str> {

@@ -30,7 +30,8 @@ pub const OPS_IMAGE: &str = "cleanapp-ops";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ops {
-    /// Image of the box; `cleanapp-ops` is that of this repository.
+    /// Image of the box; `cleanapp-ops` is that of this repository. Another one needs bash, procps, strace and
+    /// `/usr/bin/python3` besides what the scripts themselves need.
     pub image: String,
     /// Image of the registry.
     pub registry: String,

@@ -21,8 +21,8 @@ const SHELL: Duration = Duration::from_mins(1);
 const PATH: &str = "/stand-ins:/ops/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where the box keeps what is about its scripts.
 const NOTES: &str = "/run/ops";
-/// How often strace may lose a script that it has not started yet.
-const ATTEMPTS: u32 = 3;
+/// Executes its arguments so that strace loses no script; without the modules and variables of the box's owner.
+const NO_SEIZE: [&str; 5] = ["/usr/bin/python3", "-I", "-S", "-c", include_str!("no_seize.py")];
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -163,10 +163,11 @@ impl OpsBox {
 
     async fn prepare(&self) -> Result<(), BoxError> {
         let lines = format!(
-            "mkdir -p '{}' {NOTES} && strace -f --seccomp-bpf -q -o /dev/null -e trace=execve true",
+            "mkdir -p '{}' {NOTES} && \"$@\" strace -f --seccomp-bpf -q -o /dev/null -e trace=execve true",
             self.home
         );
-        let command = ["sh", "-c", &lines].map(str::to_owned).into();
+        let command = ["sh", "-c", &lines, "sh"].into_iter().chain(NO_SEIZE);
+        let command = command.map(str::to_owned).collect();
         let ran = self.engine.exec_in(&self.container, &plain(command)).await?;
         if ran.code != 0 {
             let why = format!("exit code {}: {}{}", ran.code, ran.stdout, ran.stderr);
@@ -211,9 +212,8 @@ impl OpsBox {
     /// What the engine says.
     pub async fn run(&self, script: &Script) -> Result<Ran, EngineError> {
         let record = format!("{NOTES}/{}.trace", script.run);
-        let mut command: Vec<String> = ["strace", "-f", "--seccomp-bpf", "-q", "-y", "-s", "1000000", "-e"]
-            .map(str::to_owned)
-            .into();
+        let strace = ["strace", "-f", "--seccomp-bpf", "-q", "-y", "-s", "1000000", "-e"];
+        let mut command: Vec<String> = NO_SEIZE.into_iter().chain(strace).map(str::to_owned).collect();
         command.push(trace::calls());
         command.extend([
             "-o".to_owned(),
@@ -232,48 +232,26 @@ impl OpsBox {
             dir: self.home.clone(),
             within: script.within,
         };
-        let mut attempt = 1;
-        let ended = loop {
-            let ended = self.engine.exec_in(&self.container, &exec).await?;
-            // The script speaks on one stream only, so this is strace's own word: it has lost hold of a process, and the
-            // script was cut off or went on unseen. That says nothing of the script.
-            let lost = ended
-                .stderr
-                .lines()
-                .find(|line| line.starts_with("strace: ptrace("));
-            let Some(said) = lost else { break ended };
-            // The first that anything of ours does is to write its number down: without that, nothing of it has run.
-            let begun = self.has_begun(&script.run).await?;
-            if begun || attempt == ATTEMPTS {
-                let when = if begun {
-                    "after it had begun"
-                } else {
-                    "before it began"
-                };
-                return Err(EngineError::Exec {
-                    container: self.container.clone(),
-                    command: script.command.first().cloned().unwrap_or_default(),
-                    cause: crate::engine::Cause::Answer(format!("its record broke off {when}: {said}")),
-                });
-            }
-            tracing::info!("strace lost the script before it began, which is done again: {said}");
-            attempt += 1;
-        };
+        let ended = self.engine.exec_in(&self.container, &exec).await?;
+        // The script speaks on one stream only, so this is strace's own word: it has lost hold of a process, and the script
+        // was cut off or went on unseen. That says nothing of the script.
+        let lost = |line: &&str| line.starts_with("strace: ptrace(");
+        if let Some(said) = ended.stderr.lines().find(lost) {
+            return Err(self.no_record(script, format!("{said}: its record broke off")));
+        }
         let read = plain(vec!["cat".to_owned(), record]);
         let read = self.engine.exec_in(&self.container, &read).await?;
         let mut trace = trace::parse(&read.stdout);
         // Without a record nobody knows what was in an argument: that must not look like nothing.
         if read.code != 0 || trace.processes.is_empty() {
-            return Err(EngineError::Exec {
-                container: self.container.clone(),
-                command: script.command.first().cloned().unwrap_or_default(),
-                cause: crate::engine::Cause::Answer(format!(
-                    "there is no record of its processes: exit code {} of the tracer: {} {}",
-                    ended.code,
-                    ended.stderr.trim(),
-                    read.stderr.trim()
-                )),
-            });
+            let said = (ended.code, ended.stderr.trim(), read.stderr.trim());
+            return Err(self.no_record(
+                script,
+                format!(
+                    "exit code {} of the tracer: {} {}: there is no record of its processes",
+                    said.0, said.1, said.2
+                ),
+            ));
         }
         // The first is the shell that wrote the number of the process down.
         trace.processes.remove(0);
@@ -285,11 +263,13 @@ impl OpsBox {
         })
     }
 
-    /// Whether a run of a script has written down the number of its process.
-    async fn has_begun(&self, run: &str) -> Result<bool, EngineError> {
-        let command = vec!["test".to_owned(), "-e".to_owned(), format!("{NOTES}/{run}.pid")];
-        let ran = self.engine.exec_in(&self.container, &plain(command)).await?;
-        Ok(ran.code == 0)
+    /// A script of which is not known what it did.
+    fn no_record(&self, script: &Script, why: String) -> EngineError {
+        EngineError::Exec {
+            container: self.container.clone(),
+            command: script.command.first().cloned().unwrap_or_default(),
+            cause: crate::engine::Cause::Answer(why),
+        }
     }
 
     /// Sends a signal to a running script itself, not to its children.
@@ -368,5 +348,29 @@ fn plain(command: Vec<String>) -> Exec {
         command,
         within: SHELL,
         ..Exec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::NO_SEIZE;
+
+    /// What a process is told that asks for PTRACE_SEIZE of one that does not exist.
+    fn refusal(before: &[&str]) -> String {
+        let ask = "import ctypes; libc = ctypes.CDLL(None, use_errno=True); libc.ptrace.argtypes = [ctypes.c_long] * 4; \
+                   print(libc.ptrace(0x4206, 0, 0, 0), ctypes.get_errno())";
+        let words = [before, &["/usr/bin/python3", "-c", ask]].concat();
+        let ran = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Only then strace attaches in the other way, see `no_seize.py`.
+    #[test]
+    fn seize_is_refused_to_all_that_is_started() {
+        assert_eq!(refusal(&NO_SEIZE), "-1 5", "EIO of the filter");
+        assert_eq!(refusal(&["env"]), "-1 3", "ESRCH of the kernel");
     }
 }

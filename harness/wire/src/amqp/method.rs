@@ -57,6 +57,17 @@ pub(super) enum Method<'a> {
         exchange: Text<'a>,
         key: Text<'a>,
     },
+    UnbindQueue {
+        queue: Text<'a>,
+        exchange: Text<'a>,
+        key: Text<'a>,
+    },
+    DeleteExchange {
+        name: Text<'a>,
+    },
+    DeleteQueue {
+        name: Text<'a>,
+    },
     Qos {
         prefetch: u16,
         global: bool,
@@ -169,6 +180,10 @@ fn arguments(class: u16, method: u16, mut reader: Reader<'_>) -> Option<Method<'
                 durable: bit(bits, 1),
             }
         }
+        (40, 20) => {
+            r.u16()?;
+            Method::DeleteExchange { name: r.short()? }
+        }
         (50, 10) => {
             r.u16()?;
             let (name, bits) = (r.short()?, r.u8()?);
@@ -183,6 +198,18 @@ fn arguments(class: u16, method: u16, mut reader: Reader<'_>) -> Option<Method<'
         (50, 20) => {
             r.u16()?;
             Method::BindQueue {
+                queue: r.short()?,
+                exchange: r.short()?,
+                key: r.short()?,
+            }
+        }
+        (50, 40) => {
+            r.u16()?;
+            Method::DeleteQueue { name: r.short()? }
+        }
+        (50, 50) => {
+            r.u16()?;
+            Method::UnbindQueue {
                 queue: r.short()?,
                 exchange: r.short()?,
                 key: r.short()?,

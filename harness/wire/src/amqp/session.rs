@@ -342,6 +342,19 @@ fn channel_method(channel: &mut Channel, by: Side, method: Method<'_>, in_flight
             exchange: Name::new(exchange),
             key: key.into_owned(),
         }),
+        Method::UnbindQueue { queue, exchange, key } => Some(Step::Unbind {
+            queue: channel.queue(&queue),
+            exchange: Name::new(exchange),
+            key: key.into_owned(),
+        }),
+        Method::DeleteExchange { name } => Some(Step::Delete {
+            what: "exchange".into(),
+            name: Name::new(name),
+        }),
+        Method::DeleteQueue { name } => Some(Step::Delete {
+            what: "queue".into(),
+            name: channel.queue(&name),
+        }),
         Method::Qos { prefetch, global } => Some(Step::Qos { prefetch, global }),
         Method::ConfirmSelect => {
             channel.select_confirms();

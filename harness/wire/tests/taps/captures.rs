@@ -69,6 +69,9 @@ fn kind(frame: &AMQPFrame, direction: Direction) -> Option<StepKind> {
             StepKind::Declare
         }
         AMQPClass::Queue(queue::AMQPMethod::Bind(_)) => StepKind::Bind,
+        AMQPClass::Queue(queue::AMQPMethod::Unbind(_)) => StepKind::Unbind,
+        AMQPClass::Queue(queue::AMQPMethod::Delete(_))
+        | AMQPClass::Exchange(exchange::AMQPMethod::Delete(_)) => StepKind::Delete,
         AMQPClass::Basic(method) => match method {
             basic::AMQPMethod::Qos(_) => StepKind::Qos,
             basic::AMQPMethod::ConsumeOk(_) => StepKind::Consume,

@@ -198,6 +198,41 @@ fn what_the_topology_declares_is_there_at_the_end() {
 }
 
 #[test]
+fn who_has_undone_it_is_named() {
+    let mut trial = drifted(|after| after.bindings.clear());
+    let unbind = |key: &str| Step::Unbind {
+        queue: "report-tags".into(),
+        exchange: "cleanapp".into(),
+        key: key.to_owned(),
+    };
+    trial.on("tags", unbind("report.other"));
+    let by = trial.on("tags", unbind("report.raw"));
+    let gone = "the binding of report-tags to exchange cleanapp by \"report.raw\" is gone at the end";
+    rejected(
+        DURABLE,
+        &trial,
+        &[],
+        &format!("{gone}; tags has undone it at #{by}"),
+    );
+
+    let mut trial = drifted(|after| after.queues.clear());
+    let by = trial.on(
+        "tags",
+        Step::Delete {
+            what: "queue".into(),
+            name: "report-tags".into(),
+        },
+    );
+    let gone = "queue report-tags is gone at the end; it was: classic, durable";
+    rejected(
+        DURABLE,
+        &trial,
+        &[],
+        &format!("{gone}; tags has undone it at #{by}"),
+    );
+}
+
+#[test]
 fn a_service_may_have_queues_of_its_own() {
     accepted(&drifted(|after| {
         after.exchanges.insert("own".into(), "fanout".to_owned());

@@ -164,6 +164,46 @@ fn topology_and_channel_methods_leave_their_steps() {
         [step]
     );
 
+    let unbind = queue::Unbind {
+        exchange: "x".into(),
+        routing_key: "k".into(),
+        ..queue::Unbind::default()
+    };
+    let step = Step::Unbind {
+        queue: "amq.gen-1".into(),
+        exchange: "x".into(),
+        key: "k".into(),
+    };
+    assert_eq!(
+        talk.client(AMQPClass::Queue(queue::AMQPMethod::Unbind(unbind))),
+        [step]
+    );
+    let delete = queue::Delete {
+        queue: "q".into(),
+        if_unused: true,
+        ..queue::Delete::default()
+    };
+    let step = Step::Delete {
+        what: "queue".into(),
+        name: "q".into(),
+    };
+    assert_eq!(
+        talk.client(AMQPClass::Queue(queue::AMQPMethod::Delete(delete))),
+        [step]
+    );
+    let delete = exchange::Delete {
+        exchange: "x".into(),
+        ..exchange::Delete::default()
+    };
+    let step = Step::Delete {
+        what: "exchange".into(),
+        name: "x".into(),
+    };
+    assert_eq!(
+        talk.client(AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete))),
+        [step]
+    );
+
     let qos = basic::Qos {
         prefetch_count: 16,
         global: true,
