@@ -105,6 +105,9 @@ impl Environment for Stack {
     type Lease = Lease;
 
     async fn lease(&self, trial: &Trial) -> Result<Lease, Failure> {
+        // In an engine that is stuck each trial would wait for a deadline of its own.
+        let lists = self.engine.lists_networks().await;
+        lists.map_err(|error| Failure::infra(error.to_string()).hint("restart the Docker engine"))?;
         let mode = match trial.needs {
             Needs::Shared => Mode::Shared,
             Needs::Exclusive => Mode::Exclusive,

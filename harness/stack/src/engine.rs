@@ -18,6 +18,8 @@ mod network;
 mod once;
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -40,6 +42,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Engine {
     docker: Docker,
+    /// Its networks did not answer in time.
+    stuck: Arc<AtomicBool>,
 }
 
 /// What the engine says about itself.
@@ -64,7 +68,10 @@ impl Engine {
         let connect = |cause: Cause| EngineError::Connect { cause };
         let docker = Docker::connect_with_defaults().map_err(|error| connect(error.into()))?;
         call(CONNECT, docker.ping()).await.map_err(connect)?;
-        Ok(Self { docker })
+        Ok(Self {
+            docker,
+            stuck: Arc::default(),
+        })
     }
 
     /// Version and platform of the engine.

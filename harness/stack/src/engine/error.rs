@@ -69,7 +69,7 @@ pub enum EngineError {
     KeptNetwork { network: String },
     #[error("remove volume {volume}: {cause}")]
     RemoveVolume { volume: String, cause: Cause },
-    #[error("list {what} by label: {cause}")]
+    #[error("list {what}: {cause}")]
     List { what: &'static str, cause: Cause },
     #[error("follow the engine's events: {cause}")]
     Events { cause: Cause },

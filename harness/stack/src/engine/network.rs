@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bollard::models::{Ipam, NetworkCreateRequest};
-use bollard::query_parameters::InspectNetworkOptions;
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
 
 use super::{CALL, Cause, Engine, EngineError, call};
 
@@ -21,7 +23,33 @@ pub struct NetworkSpec {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Longest wait for the list of networks, which a busy engine gives in a fraction of a second.
+const LIST: Duration = Duration::from_secs(20);
+
 impl Engine {
+    /// Makes sure that the engine still works on networks. One in which two ends of containers wait for each other's lock
+    /// (seen with 20.10) answers a ping, and lists containers, and starts or removes none any more until it is restarted.
+    /// Once it has not answered in time, this fails at once.
+    ///
+    /// # Errors
+    /// [`EngineError::List`].
+    pub async fn lists_networks(&self) -> Result<(), EngineError> {
+        let failed = |cause| EngineError::List {
+            what: "networks",
+            cause,
+        };
+        if self.stuck.load(Ordering::Relaxed) {
+            return Err(failed(Cause::Deadline(LIST)));
+        }
+        let asked = self.docker.list_networks(None::<ListNetworksOptions>);
+        call(LIST, asked).await.map(drop).map_err(|cause| {
+            if matches!(cause, Cause::Deadline(_)) {
+                self.stuck.store(true, Ordering::Relaxed);
+            }
+            failed(cause)
+        })
+    }
+
     /// Creates a bridge network on which containers reach each other, and returns its gateway address: where
     /// containers find the engine's machine.
     ///
@@ -136,7 +164,56 @@ fn gateway_address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::gateway_address;
+    use std::sync::Arc;
+
+    use bollard::{API_DEFAULT_VERSION, Docker};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+    use tokio::time::Instant;
+
+    use super::{LIST, gateway_address};
+    use crate::engine::Engine;
+
+    /// An engine that gives this answer to the first question, and none to any other.
+    fn played(folder: &std::path::Path, answer: &'static [u8]) -> Engine {
+        let socket = folder.join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            let mut streams = Vec::new();
+            let mut answer = Some(answer);
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut question = [0; 4096];
+                assert!(stream.read(&mut question).await.unwrap() > 0);
+                stream.write_all(answer.take().unwrap_or_default()).await.unwrap();
+                streams.push(stream);
+            }
+        });
+        let socket = socket.to_str().unwrap();
+        Engine {
+            docker: Docker::connect_with_unix(socket, 120, API_DEFAULT_VERSION).unwrap(),
+            stuck: Arc::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_whose_networks_are_stuck_is_asked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
+                       connection: close\r\n\r\n[]";
+        let engine = played(folder.path(), answer);
+        engine.lists_networks().await.unwrap();
+        let begin = Instant::now();
+        let error = engine.lists_networks().await.unwrap_err().to_string();
+        assert_eq!(error, "list networks: no answer from the engine within 20 s");
+        assert_eq!(begin.elapsed().as_secs(), LIST.as_secs());
+        let begin = Instant::now();
+        assert_eq!(
+            engine.clone().lists_networks().await.unwrap_err().to_string(),
+            error
+        );
+        assert_eq!(begin.elapsed().as_secs(), 0, "nobody waits again");
+    }
 
     #[test]
     fn a_gateway_may_carry_the_length_of_its_network() {
