@@ -208,15 +208,10 @@ impl Relay {
         let listener = UnixListener::bind(socket).unwrap();
         let streams = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&streams);
-        let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-        let engine = host
-            .strip_prefix("unix://")
-            .unwrap_or("/var/run/docker.sock")
-            .to_owned();
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
-                let engine = UnixStream::connect(&engine).unwrap();
+                let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
                 for (from, to) in [(&client, &engine), (&engine, &client)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     std::thread::spawn(move || {
