@@ -244,14 +244,13 @@ impl OpsBox {
         let mut trace = trace::parse(&read.stdout);
         // Without a record nobody knows what was in an argument: that must not look like nothing.
         if read.code != 0 || trace.processes.is_empty() {
-            let said = (ended.code, ended.stderr.trim(), read.stderr.trim());
-            return Err(self.no_record(
-                script,
-                format!(
-                    "exit code {} of the tracer: {} {}: there is no record of its processes",
-                    said.0, said.1, said.2
-                ),
-            ));
+            let why = format!(
+                "exit code {} of the tracer: {} {}: there is no record of its processes",
+                ended.code,
+                ended.stderr.trim(),
+                read.stderr.trim()
+            );
+            return Err(self.no_record(script, why));
         }
         // The first is the shell that wrote the number of the process down.
         trace.processes.remove(0);
