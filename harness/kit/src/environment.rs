@@ -276,9 +276,10 @@ impl Environment for Stack {
         }
         world.messenger.lock().await.close().await;
         let running = std::mem::take(&mut *world.services.lock().await);
-        let removed = futures::future::join_all(running.into_values().map(Running::remove)).await;
-        for error in removed.into_iter().filter_map(Result::err) {
-            tracing::warn!("{error}");
+        for service in running.into_values() {
+            if let Err(error) = service.remove().await {
+                tracing::warn!("{error}");
+            }
         }
         let lease = world.lease.lock().await.take();
         if let Some(lease) = lease {

@@ -10,6 +10,8 @@ use testcontainers::core::WaitFor;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
+use crate::engine::turn;
+
 /// A container that was started here; it is removed by [`Container::remove`] or, at the latest, by label.
 #[derive(Debug)]
 pub struct Container {
@@ -110,6 +112,7 @@ impl Container {
     /// What the engine says.
     pub async fn remove(self) -> Result<(), ContainerError> {
         let name = self.inner.id().to_owned();
+        let _turn = turn().await;
         self.inner.rm().await.map_err(|error| ContainerError {
             what: "cannot remove container",
             name,

@@ -16,6 +16,7 @@ mod labels;
 mod machine;
 mod network;
 mod once;
+mod turn;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use self::labels::Removed;
 pub use self::machine::{Exec, Machine};
 pub use self::network::NetworkSpec;
 pub use self::once::Once;
+pub(crate) use self::turn::turn;
 
 /// Longest wait for the answer to a question or a small change.
 const CALL: Duration = Duration::from_secs(30);

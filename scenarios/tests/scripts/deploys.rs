@@ -28,7 +28,7 @@ fn deploying(folder: &Path, lines: &str) -> Said {
 fn a_deploy_that_fails_puts_back_what_it_can_and_removes_what_is_new() {
     let played = r#"
         compose() { echo "compose $*"; case " $STUCK " in *" $5 "*) return 1 ;; esac; }
-        merged() { echo '{"a":{},"b":{},"c":{},"new":{}}'; }
+        merged() { echo '{"a":{"image":"r/a@1"},"b":{"image":"r/b@1"},"c":{"image":"r/c@1"},"new":{"image":"r/new@1"}}'; }
         pins_of() { echo '{"a":"r/a@1","b":"r/b@1","c":"r/c@1"}'; }
         comes_up() { echo "up $2 $3"; case " $BROKEN " in *" $2 "*) return 1 ;; esac; }
         touch next before; point_to next

@@ -10,7 +10,7 @@ use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
 use bollard::query_parameters as query;
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::{CALL, Cause, Engine, EngineError, call};
+use super::{CALL, Cause, Engine, EngineError, call, turn};
 
 /// Longest wait for a container's end: longer than any grace period in use.
 const EXIT: Duration = Duration::from_mins(2);
@@ -316,6 +316,7 @@ impl Engine {
             .force(true)
             .v(true)
             .build();
+        let _turn = turn().await;
         let mut removed = call(CALL, self.docker.remove_container(container, Some(options))).await;
         // Another removal is under way, by another process that reaps by the same label.
         if matches!(&removed, Err(cause) if cause.status() == Some(409)) {

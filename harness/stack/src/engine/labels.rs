@@ -26,8 +26,10 @@ impl Engine {
     pub async fn remove_labelled(&self, label: &str, value: &str) -> Result<Removed, EngineError> {
         let label = BTreeMap::from([(label.to_owned(), value.to_owned())]);
         let containers = self.containers_labelled(&label).await?;
-        let removals = containers.keys().map(|id| self.remove_container(id));
-        let mut results = futures::future::join_all(removals).await;
+        let mut results = Vec::new();
+        for id in containers.keys() {
+            results.push(self.remove_container(id).await);
+        }
         let mut removed = Removed {
             containers: containers.len(),
             ..Removed::default()

@@ -330,14 +330,11 @@ impl OpsBox {
     /// # Errors
     /// What the engine says.
     pub async fn remove(&self) -> Result<(), EngineError> {
-        let registry = async {
-            match &self.registry {
-                Some(registry) => self.engine.remove_container(&registry.container).await,
-                None => Ok(()),
-            }
-        };
-        tokio::try_join!(self.engine.remove_container(&self.container), registry)?;
-        Ok(())
+        self.engine.remove_container(&self.container).await?;
+        match &self.registry {
+            Some(registry) => self.engine.remove_container(&registry.container).await,
+            None => Ok(()),
+        }
     }
 }
 
