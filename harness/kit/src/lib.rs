@@ -32,6 +32,7 @@
 mod bars;
 pub mod bench;
 mod came_back;
+mod canonical;
 mod collect;
 pub mod commands;
 pub mod cx;

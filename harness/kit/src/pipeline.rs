@@ -15,12 +15,11 @@ use harness_stack::client::{self, HARNESS, Outgoing};
 use harness_stack::wait;
 
 use crate::bars::Bars;
-use crate::collect;
 use crate::environment::RECOVERY_BUDGET;
 use crate::fault::ask::{self, Condition};
-use crate::perturb;
 use crate::workload::{self, Item, Rows, Workload};
 use crate::world::{World, lock};
+use crate::{canonical, collect, perturb};
 
 /// Most unconfirmed publishes of the harness.
 const WINDOW: usize = 64;
@@ -385,13 +384,13 @@ impl Pipeline {
     /// Infra when something cannot be read.
     pub async fn end_state(&self) -> Result<serde_json::Value, Failure> {
         let end = collect::end_state(&self.world).await?;
-        Ok(collect::canonical(&end, &self.world.topology))
+        Ok(canonical::end_state(&end, &self.world.topology))
     }
 
     /// What the ledger says of these reports, service by service, in the form that goldens show: without numbers that
     /// differ from run to run, and with roles instead of names.
     pub fn ledger_of(&self, reports: &Reports) -> serde_json::Value {
-        collect::canonical_ledger(&self.world, reports.keys())
+        canonical::ledger(&self.world, reports.keys())
     }
 
     /// Waits until every service says that it is healthy. One that works again may still say otherwise for a while: its

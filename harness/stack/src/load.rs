@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions,
     QueueDeleteOptions, QueuePurgeOptions,
@@ -240,15 +240,67 @@ async fn session(at: &At) -> Result<MySqlConnection, LoadError> {
     within("connect", MySqlConnection::connect_with(&options)).await
 }
 
-/// Makes the table that [`transactions`] writes to.
+/// Makes the table that [`insert`], [`select`] and [`transactions`] need, empty.
 ///
 /// # Errors
 /// When the server refuses.
 pub async fn make_table(at: &At) -> Result<(), LoadError> {
     let mut session = session(at).await?;
-    let sql = "CREATE TABLE load_rows (id INT AUTO_INCREMENT PRIMARY KEY, body VARCHAR(1024) NOT NULL)";
+    let sql = "DROP TABLE IF EXISTS load_rows; \
+               CREATE TABLE load_rows (id INT AUTO_INCREMENT PRIMARY KEY, body VARCHAR(1024) NOT NULL)";
     within("create table", session.execute(sqlx::raw_sql(sql))).await?;
     Ok(())
+}
+
+/// Writes `count` rows of `size` bytes, at most `window` with each statement, which is committed durably; tells how long
+/// that took.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn insert(at: &At, count: usize, size: usize, window: usize) -> Result<Duration, LoadError> {
+    let mut session = session(at).await?;
+    let body = "x".repeat(size);
+    let begin = Instant::now();
+    let work = async {
+        let mut left = count;
+        while left > 0 {
+            let rows = left.min(window);
+            let mut sql = sqlx::QueryBuilder::<sqlx::MySql>::new("INSERT INTO load_rows (body) ");
+            sql.push_values(std::iter::repeat_n(&body, rows), |mut row, body| {
+                row.push_bind(body);
+            });
+            sql.build().execute(&mut session).await?;
+            left -= rows;
+        }
+        Ok::<_, sqlx::Error>(())
+    };
+    within("insert", work).await?;
+    Ok(begin.elapsed())
+}
+
+/// Reads all rows, of which there must be `count`, and tells how long that took.
+///
+/// # Errors
+/// When a statement fails, or another number of rows comes.
+pub async fn select(at: &At, count: usize) -> Result<Duration, LoadError> {
+    let mut session = session(at).await?;
+    let begin = Instant::now();
+    let mut rows = sqlx::query("SELECT id, body FROM load_rows").fetch(&mut session);
+    let work = async {
+        let mut read = 0;
+        while rows.try_next().await?.is_some() {
+            read += 1;
+        }
+        Ok::<_, sqlx::Error>(read)
+    };
+    let read = within("select", work).await?;
+    if read != count {
+        return Err(LoadError {
+            what: "select",
+            cause: format!("{read} rows came; expected {count}"),
+        });
+    }
+    Ok(begin.elapsed())
 }
 
 /// Runs `each` transactions on each of `sessions` sessions at the same time and tells how long that took, without the

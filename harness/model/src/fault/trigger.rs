@@ -150,7 +150,8 @@ pub enum On {
 /// Fires at the `nth` match of `on`.
 ///
 /// A frame that settles several deliveries at once (`multiple`) counts once for each of them; it is the frame in which
-/// the nth occurs that fires.
+/// the nth occurs that fires. What is counted is what was sent: a settlement that a fault loses counts, and one that covers
+/// the same deliveries again counts them again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
     /// Which match, counted from 1.
