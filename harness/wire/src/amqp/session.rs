@@ -92,7 +92,14 @@ impl Session {
         };
         match frame.kind {
             Kind::ProtocolHeader => give(frame.bytes.to_vec(), None),
-            Kind::Heartbeat => give(frame.bytes.to_vec(), Some(Step::Heartbeat { by })),
+            Kind::Heartbeat => {
+                // They are on channel 0 (section 4.2.7). On another one it must not overtake a content, which ends there.
+                let channel = self.channels.get_mut(&frame.channel);
+                if let Some(content) = channel.and_then(|channel| channel.pending(direction).take()) {
+                    give(content.bytes, None);
+                }
+                give(frame.bytes.to_vec(), Some(Step::Heartbeat { by }));
+            }
             Kind::Method if chan.is_none() => {
                 let (bytes, step) = self.connection_method(by, method::parse(frame.payload)?, frame)?;
                 give(bytes, step);

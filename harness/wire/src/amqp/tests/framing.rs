@@ -73,6 +73,19 @@ fn frames_out_of_place_pass_without_a_step() {
 }
 
 #[test]
+fn a_heartbeat_on_the_channel_of_a_content_does_not_overtake_it() {
+    let content = publish(1, "x", "k", "{\"seq\":1}");
+    let mut sent = b"AMQP\0\0\x09\x01".to_vec();
+    sent.extend(bytes(&content[0]));
+    sent.extend(b"\x08\0\x01\0\0\0\0\xce");
+    let mut codec = AmqpCodec::new(AmqpOptions::default(), InFlight::new());
+    let mut units = Vec::new();
+    codec.push(Direction::ToServer, &sent, &mut units).unwrap();
+    let passed: Vec<u8> = units.into_iter().flat_map(|unit| unit.bytes).collect();
+    assert_eq!(passed, sent);
+}
+
+#[test]
 fn what_is_no_amqp_is_said_and_given_back() {
     let nested = {
         // A frame of the right form whose method ends early.
