@@ -37,6 +37,8 @@ const LAST: u64 = 40;
 const QUEUE: &str = "exact";
 /// Longest time from the first delivery to the ack that is waited for.
 const FIRE_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest time for the broker to take the acks before it.
+const TAKEN_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest time for the queue's count to settle; after a restart a quorum queue elects its leader first.
 const COUNT_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -111,6 +113,18 @@ fn deliveries(bench: &Bench, before: u64) -> u64 {
     })
 }
 
+/// What there is to see of the messages since event `before`: on the link, and by the broker's own count.
+async fn seen(bench: &Bench, before: u64) -> String {
+    let delivered = deliveries(bench, before);
+    let at = &bench.direct;
+    let mut messenger = Messenger::new(at.addr, &at.user, &at.password, &at.name);
+    let queue = match messenger.depth(QUEUE).await {
+        Ok(depth) => format!("{} ready and {} consumers", depth.ready, depth.consumers),
+        Err(error) => error.to_string(),
+    };
+    format!("{delivered} were delivered, and the queue has {queue}")
+}
+
 /// Fills the queue up, faults at ack `nth`, and gives how many acks more (or less) than `nth - 1` have reached the
 /// broker. `ready` is what the queue held before, and holds after.
 async fn fault(
@@ -144,25 +158,21 @@ async fn fault(
         .await
         .unwrap_or_else(|_| Err(format!("the consumer waits, after {FIRE_DEADLINE:?}")));
     if let Err(why) = fired {
-        let delivered = deliveries(bench, before);
-        let at = &bench.direct;
-        let mut messenger = Messenger::new(at.addr, &at.user, &at.password, &at.name);
-        let queue = match messenger.depth(QUEUE).await {
-            Ok(depth) => format!("{} ready and {} consumers", depth.ready, depth.consumers),
-            Err(error) => error.to_string(),
-        };
+        let seen = seen(bench, before).await;
         return Err(Failure::invalid(format!(
-            "ack number {nth} never came; {} did, of {delivered} deliveries; {why}; {missing} messages were added to {}; the \
-             queue has {queue}",
+            "ack number {nth} never came; {} did; {why}; {missing} messages were added to {}; {seen}",
             gate.count(),
             *ready
         )));
     }
 
     let taken = delivered(bench, before, nth - 1 + u64::from(PREFETCH));
-    tokio::time::timeout(Duration::from_secs(30), taken)
-        .await
-        .map_err(|_| Failure::invalid(format!("the broker did not take the acks before number {nth}")))?;
+    if tokio::time::timeout(TAKEN_DEADLINE, taken).await.is_err() {
+        let seen = seen(bench, before).await;
+        return Err(Failure::invalid(format!(
+            "the broker did not take the acks before number {nth} within {TAKEN_DEADLINE:?}; {seen}"
+        )));
+    }
 
     if kill {
         bench.tap.backend_down().await;
@@ -194,7 +204,11 @@ async fn fault(
     // A client may take its time to notice that its connection is gone; nobody waits for it.
     consumer.abort();
 
-    let expected = MESSAGES - (nth - 1);
+    // A queue that comes back counts what it has replayed so far. A message that it confirms is behind all of that.
+    load::publish(&bench.direct, QUEUE, 1, 64, 1)
+        .await
+        .map_err(|error| failed(&error))?;
+    let expected = *ready + missing as u64 - (nth - 1) + 1;
     let at = bench.direct.clone();
     let messenger = Mutex::new(Messenger::new(at.addr, &at.user, &at.password, &at.name));
     let (last, agreed) = (Cell::new(0), Cell::new(0));
